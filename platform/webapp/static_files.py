@@ -1,0 +1,9 @@
+"""Static files under names that carry their hash, so that browsers keep them for ever."""
+
+from whitenoise.storage import CompressedManifestStaticFilesStorage
+
+
+class HashedStaticFiles(CompressedManifestStaticFilesStorage):
+    """Also rewrites the imports between our ES modules."""
+
+    support_js_module_import_aggregation = True

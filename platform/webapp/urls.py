@@ -1,0 +1,17 @@
+"""Every route of the site. Each view declares its permission (webapp.people.permitting); a test walks this list."""
+
+from django.urls import include, path
+
+from webapp.health import healthz
+from webapp.people import views as people
+
+urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("sign-in/", people.sign_in, name="login"),
+    path("sign-out/", people.sign_out, name="logout"),
+    path("welcome/<str:token>/", people.welcome, name="welcome"),
+    path("account/", people.account, name="account"),
+    path("api/v1/", include("annotation.api_urls")),
+    path("", include("training.urls")),
+    path("", include("annotation.urls")),
+]
