@@ -1,0 +1,259 @@
+"""The training child: `python -m feinschliff train FOLDER`, from job.json to result.json.
+
+A run is a folder and this process. It checks what the trainer needs before loading anything heavy, dies with the
+process that started it (where asked to), turns SIGTERM into `run.stopping`, and ends every way with a result that
+says which.
+"""
+
+import ctypes
+import hashlib
+import json
+import os
+import platform
+import shutil
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from feinschliff.manager import Registry, load
+from feinschliff.model import MODEL_FILE, AnyModel, ModelNotOpened, Opening, open_model, resolve, verbs_of
+from feinschliff.rows import RowError, read_rows
+from feinschliff.run import Run, Stop, emit, plain
+from feinschliff.trainer import API_VERSION, NeedsNotMet, Trainer
+
+EXIT = {"succeeded": 0, "failed": 1, "needs-not-met": 2, "stopped": 3}
+PR_SET_PDEATHSIG = 1
+
+
+class JobModel(BaseModel):
+    ref: str
+    folder: str | None = None
+
+
+class JobFile(BaseModel):
+    """job.json. Unknown keys are allowed: a platform may note more than a child needs."""
+
+    model_config = ConfigDict(extra="allow")
+
+    api: int
+    run: str
+    trainer: str
+    attempt: int = 1
+    config: dict[str, Any] = {}
+    seed: int = 0
+    snapshot: str = ""
+    rows: dict[str, str]
+    models: dict[str, JobModel] = {}
+    plugins: list[str] = []
+    weights: str = "weights"
+    local_models: list[str] = []
+    resources: dict[str, Any] = Field(default_factory=dict)
+
+
+class JobError(Exception):
+    """job.json, its config or a model it names cannot be used as it is."""
+
+
+def die_with_parent() -> None:
+    """End this process when the one in FEINSCHLIFF_PARENT ends, however it ends. Linux's own means, no polling.
+
+    The kernel watches the *thread* that started us, so a launcher must submit from one that lives as long as the run.
+    """
+    parent = os.environ.get("FEINSCHLIFF_PARENT", "")
+    if not parent:
+        return
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if str(os.getppid()) != parent:
+        os._exit(1)
+
+
+def train(folder: Path) -> int:
+    """Work one run folder; the exit status."""
+    stop = Stop()
+
+    def asked(_signal: int, _frame: FrameType | None) -> None:
+        stop.asked = True
+
+    signal.signal(signal.SIGTERM, asked)
+    die_with_parent()
+    began = time.monotonic()
+    for name in ("result.json", "model"):
+        _remove(folder / name)
+    state, numbers, error = "failed", {}, None
+    try:
+        job = read_job(folder)
+        prepare(online=any(model.ref.startswith("hub:") for model in job.models.values()))
+        registry = load(job.plugins)
+        state, numbers = _work(folder, job, registry, stop)
+    except NeedsNotMet as unmet:
+        state, error = "needs-not-met", str(unmet)
+    except (JobError, ModelNotOpened, RowError) as wrong:
+        error = str(wrong)
+    except MemoryError:
+        traceback.print_exc()
+        error = "Out of memory: take smaller batches, shorter texts or a smaller model."
+    except Exception as wrong:
+        traceback.print_exc()
+        error = f"{type(wrong).__name__}: {wrong}".strip().splitlines()[0][:500]
+    if error:
+        sys.stderr.write(f"feinschliff: {error}\n")
+        sys.stderr.flush()
+    result = {"state": state, "numbers": plain(numbers), "error": error}
+    _write(folder / "result.json", {**result, "seconds": round(time.monotonic() - began, 3), "versions": _versions()})
+    emit("state", state="done", message=error or state)
+    return EXIT[state]
+
+
+def read_job(folder: Path) -> JobFile:
+    try:
+        job = JobFile.model_validate_json((folder / "job.json").read_bytes())
+    except FileNotFoundError:
+        raise JobError(f"{folder}: no job.json in it; nothing was done") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise JobError(
+            f"job.json, {'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}; nothing was done"
+        ) from None
+    if job.api != API_VERSION:
+        raise JobError(f"job.json speaks API {job.api}, this Feinschliff speaks API {API_VERSION}; nothing was done")
+    return job
+
+
+def _work(folder: Path, job: JobFile, registry: Registry, stop: Stop) -> tuple[str, dict[str, float]]:
+    trainer = registry.trainers.get(job.trainer)
+    if trainer is None:
+        refused = "; ".join(f"{refusal.plugin}: {refusal.reason}" for refusal in registry.refusals)
+        raise JobError(
+            f"no trainer {job.trainer!r} here, there are: {', '.join(sorted(registry.trainers)) or 'none'}"
+            + (f". Refused plugins: {refused}" if refused else "")
+        )
+    try:
+        config = trainer.config.model_validate(job.config)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise JobError(f"config, {'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}") from None
+    rows = {split: folder / path for split, path in job.rows.items()}
+    _check_rows(trainer, rows)
+    opening = Opening(
+        weights=(folder / job.weights).resolve(),
+        local_models=tuple(Path(path) for path in job.local_models),
+        device=str(job.resources.get("device", "auto")),
+    )
+
+    def opener(role: str) -> AnyModel:
+        if role not in job.models:
+            raise NeedsNotMet(f"no model was given for the role {role!r}")
+        asked = job.models[role]
+        model = open_model(asked.ref, opening, registry, Path(asked.folder) if asked.folder else None)
+        verb = trainer.needs.models.get(role)
+        if verb and verb not in verbs_of(model):
+            raise NeedsNotMet(
+                f"the role {role!r} needs a model that can {verb}; "
+                f"{asked.ref} can {', '.join(verbs_of(model)) or 'nothing'}"
+            )
+        return model
+
+    run = Run(
+        folder=folder,
+        config=config,
+        seed=job.seed,
+        rows=rows,
+        kinds=trainer.needs.rows,
+        opener=opener,
+        device=opening.device,
+        fingerprint=_fingerprint(job),
+        stop=stop,
+    )
+
+    run.state("loading")
+    for role in trainer.needs.models:
+        run.model(role)
+    if run.stopping:
+        return "stopped", {}
+    numbers = resolve(trainer.train)(run) or {}
+    if run.stopping:
+        return "stopped", numbers
+    if not (folder / "model").is_dir():
+        raise JobError(f"the trainer {trainer.name} returned without saving a model")
+    _describe_model(folder, job, trainer, registry)
+    _remove(folder / "checkpoints")  # only a run that did not finish is resumed; optimiser states are large
+    return "succeeded", numbers
+
+
+def _check_rows(trainer: Trainer, rows: dict[str, Path]) -> None:
+    if "train" not in rows:
+        raise NeedsNotMet("the job names no rows to train on")
+    count = sum(1 for _ in read_rows(rows["train"], trainer.needs.rows))
+    if count < trainer.needs.at_least:
+        raise NeedsNotMet(
+            f"{trainer.title} needs at least {trainer.needs.at_least} rows to train on "
+            f"({' or '.join(trainer.needs.rows)}); this snapshot has {count}"
+        )
+
+
+def _describe_model(folder: Path, job: JobFile, trainer: Trainer, registry: Registry) -> None:
+    owner = registry.owner(trainer.name)
+    base = job.models.get("base")
+    about = {
+        "api": API_VERSION,
+        "trainer": trainer.name,
+        "trainer_version": owner.version,
+        "opens": trainer.opens,
+        "yields": list(trainer.yields),
+        "plugins": job.plugins or [owner.module],
+        "run": job.run,
+        "base": base.ref if base else None,
+        "snapshot": job.snapshot,
+        "config": job.config,
+        "seed": job.seed,
+    }
+    _write(folder / "model" / MODEL_FILE, about)
+
+
+def _fingerprint(job: JobFile) -> str:
+    """What must be equal for a checkpoint to be this job's own."""
+    same = job.model_dump(mode="json", include={"trainer", "config", "seed", "snapshot", "rows", "models"})
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
+
+
+def prepare(*, online: bool = False) -> None:
+    """The environment of a process that will load torch; it reads these when it is imported.
+
+    No telemetry ever, no network unless a model from the hub was asked for. Waiting threads sleep rather than spin: on a
+    machine with other work, spinning made a small run take six times as long, with the same numbers.
+    """
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if not online:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def _versions() -> dict[str, str]:
+    from feinschliff import __version__
+
+    found = {"python": platform.python_version(), "feinschliff": __version__}
+    for name in ("torch", "transformers"):
+        if name in sys.modules:
+            found[name] = str(getattr(sys.modules[name], "__version__", ""))
+    return found
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

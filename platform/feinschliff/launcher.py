@@ -1,0 +1,59 @@
+"""What starts a run: a light record that the worker loads, and the five verbs behind it.
+
+A launcher only starts, watches and stops; retries and resume belong to the platform. A handle is a string the platform
+stores, so that another worker can pick the job up after a restart.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+from pydantic import Field, field_validator
+
+from feinschliff.trainer import Record, check_place
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to start: its folder (with job.json and rows), the interpreter, where `plugins` is imported from."""
+
+    folder: Path
+    root: Path
+    python: str = ""
+    ranks: int = 1
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """`ended` with exit None: the process is gone and nobody waited for it; the folder's result.json tells the rest."""
+
+    state: Literal["running", "ended"]
+    exit: int | None = None
+
+
+@runtime_checkable
+class Launches(Protocol):
+    """What the function named by `Launcher.makes` returns."""
+
+    def submit(self, job: Job) -> str:
+        """Start the job; the handle can be stored and given to another process."""
+
+    def status(self, handle: str) -> JobStatus: ...
+
+    def logs(self, handle: str, offset: int) -> tuple[bytes, int]:
+        """What the job wrote from byte `offset` on (bounded), and the offset to ask for next."""
+
+    def cancel(self, handle: str) -> None:
+        """Ask the job to end; asked again, make it end."""
+
+    def reattach(self, handle: str) -> bool:
+        """Whether this handle's job is still running and now watched by us."""
+
+
+class Launcher(Record):
+    """A way of starting runs that a plugin offers."""
+
+    summary: str = Field(description="one line: where do runs go with this?")
+    makes: str = Field(description="package.module:function, called without arguments, returns a `Launches`")
+
+    _makes_is_a_place = field_validator("makes")(check_place)

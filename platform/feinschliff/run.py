@@ -1,0 +1,161 @@
+"""A run as its trainer sees it: one object with config, rows, models, a folder to write in, and ways to tell how it
+goes.
+
+Lives in the training child. What it tells goes to stdout, one JSON object a line; whoever started the process reads it
+there. Checkpoints are folders that are renamed into place only when complete, so a kill never leaves half of one.
+"""
+
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from feinschliff.model import AnyModel
+from feinschliff.rows import read_rows
+
+COMPLETE = "complete.json"
+PROGRESS_EVERY_S = 0.25
+
+
+def plain(value: object) -> Any:  # noqa: ANN401 - JSON is any of six types
+    """A value as strict JSON holds it: numbers of any library as Python's, NaN and infinities as null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, bool | int | str) or value is None:
+        return value
+    number = float(value)  # type: ignore[arg-type]  # numbers of numpy and torch have __float__
+    return number if math.isfinite(number) else None
+
+
+def emit(kind: str, **fields: object) -> None:
+    """One line of the protocol. Written whole, so that lines of threads do not mix."""
+    line = json.dumps({"type": kind, **plain(fields)}, ensure_ascii=True, allow_nan=False)
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+@dataclass
+class Stop:
+    """Whether somebody asked this run to end; set by a signal, read by the trainer between steps."""
+
+    asked: bool = False
+
+
+class Run:
+    """What `train(run)` gets."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        config: BaseModel,
+        seed: int,
+        rows: Mapping[str, Path],
+        kinds: tuple[str, ...],
+        opener: Callable[[str], Any],
+        device: str = "auto",
+        fingerprint: str = "",
+        stop: Stop | None = None,
+    ) -> None:
+        self.config: Any = config
+        self.seed = seed
+        self.out = folder
+        self.device = device
+        self._stop = stop or Stop()
+        self._rows = dict(rows)
+        self._kinds = kinds
+        self._opener = opener
+        self._opened: dict[str, Any] = {}
+        self._fingerprint = fingerprint
+        self._last_progress = 0.0
+
+    @property
+    def stopping(self) -> bool:
+        """Asked to end: finish the step, save a checkpoint if you can, and return."""
+        return self._stop.asked
+
+    def rows(self, split: str) -> list[dict[str, Any]]:
+        """The rows of `train` or `heldout` as plain dicts, checked; an absent split is empty."""
+        path = self._rows.get(split)
+        return list(read_rows(path, self._kinds)) if path is not None else []
+
+    def model(self, role: str) -> AnyModel:
+        """The model in a role of `needs.models`, opened once; it has the verb that the trainer asked for."""
+        if role not in self._opened:
+            self._opened[role] = self._opener(role)
+        return self._opened[role]
+
+    def log(self, step: int, **numbers: float) -> None:
+        """Numbers at a step, for the curves. Names with a slash go in as `**{"loss/train": 0.6}`."""
+        emit("metric", step=int(step), values=numbers)
+
+    def progress(self, done: int, total: int) -> None:
+        """How far it is. May be called at every step: all but a few a second are dropped, the last one never."""
+        now = time.monotonic()
+        if done >= total or now - self._last_progress >= PROGRESS_EVERY_S:
+            self._last_progress = now
+            emit("progress", done=int(done), total=int(total))
+
+    def sample(self, prompt: str, text: str, **numbers: float) -> None:
+        """A text worth showing beside the curves, with numbers about it."""
+        emit("sample", prompt=prompt, text=text, values=numbers)
+
+    def state(self, state: str, message: str = "") -> None:
+        """What it is at: loading, training, evaluating, saving."""
+        emit("state", state=state, message=message)
+
+    @contextmanager
+    def checkpoint(self) -> Iterator[Path]:
+        """A folder to save into; it becomes the last checkpoint when the block ends well. The one before it is kept."""
+        parent = self.out / "checkpoints"
+        parent.mkdir(parents=True, exist_ok=True)
+        known = _complete(parent)
+        number = 1 + max((int(path.name) for path in known), default=0)
+        draft = parent / f".draft-{number:06d}"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        yield draft
+        (draft / COMPLETE).write_text(json.dumps({"fingerprint": self._fingerprint}), encoding="utf-8")
+        for path in draft.rglob("*"):
+            if path.is_file():
+                _sync(path)
+        final = parent / f"{number:06d}"
+        shutil.rmtree(final, ignore_errors=True)
+        draft.rename(final)
+        _sync(parent)
+        for old in known[:-1]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    @property
+    def last_checkpoint(self) -> Path | None:
+        """The newest complete checkpoint that this very job (trainer, config, seed, data, models) wrote."""
+        for path in reversed(_complete(self.out / "checkpoints")):
+            marker = json.loads((path / COMPLETE).read_text(encoding="utf-8"))
+            if marker.get("fingerprint") == self._fingerprint:
+                return path
+        return None
+
+
+def _complete(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        return []
+    return sorted(path for path in parent.iterdir() if path.name.isdigit() and (path / COMPLETE).is_file())
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,140 @@
+"""What a plugin says about a training method: a frozen record, checked when it is made.
+
+The platform reads these records in a child process and draws pickers, forms, API and preflight from them. Everything
+heavy is named by string (`train`, `opens`), so that listing a trainer never loads what it trains with.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from feinschliff.rows import ROW_KINDS
+
+API_VERSION = 1
+VERBS = ("generate", "score", "embed", "classify", "fill")
+Family = Literal["supervised", "self-supervised", "human-feedback"]
+_SLUG = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
+_PLACE = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
+
+
+class NeedsNotMet(Exception):
+    """What the trainer needs is not there: too few rows, the wrong kind, a base model that cannot do it."""
+
+
+class Record(BaseModel):
+    """What all records of the contract share: frozen, strict about its fields, and bound to one API version."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    api: int = Field(description="the API version the plugin was written for")
+    name: str = Field(description="a slug, unique among all plugins")
+    title: str = Field(description="a short name for people")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _speaks_this_api(cls, data: object) -> object:
+        """Runs before all other checks: a record of another API may well have other fields."""
+        if isinstance(data, Mapping) and data.get("api", API_VERSION) != API_VERSION:
+            raise ValueError(f"it speaks API {data.get('api')}, this Feinschliff speaks API {API_VERSION}")
+        return data
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_slug(cls, name: str) -> str:
+        if not _SLUG.match(name):
+            raise ValueError(f"name {name!r} is not a slug: a letter, then lower-case letters, digits, single hyphens")
+        return name
+
+    @field_validator("title", "summary", check_fields=False)
+    @classmethod
+    def _one_line(cls, text: str) -> str:
+        if not text.strip() or "\n" in text or len(text) > 200:
+            raise ValueError("title and summary are one line each, not empty, at most 200 characters")
+        return text
+
+
+def check_place(place: str) -> str:
+    """A function named by string: `package.module:function`."""
+    if not _PLACE.match(place):
+        raise ValueError(f"{place!r} does not name a function as package.module:function")
+    return place
+
+
+class Needs(BaseModel):
+    """What a trainer cannot work without; checked before its code is loaded."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: tuple[str, ...] = Field(description="row kinds it learns from, any of them")
+    at_least: int = Field(default=1, ge=1, description="training rows without which it refuses to start")
+    models: Mapping[str, str] = Field(default={}, description="role -> verb that the model in that role must offer")
+
+    @field_validator("rows")
+    @classmethod
+    def _known_kinds(cls, kinds: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [kind for kind in kinds if kind not in ROW_KINDS]
+        if unknown or not kinds:
+            raise ValueError(f"unknown row kinds {unknown}; there are {sorted(ROW_KINDS)}")
+        return kinds
+
+    @field_validator("models")
+    @classmethod
+    def _known_verbs(cls, models: Mapping[str, str]) -> Mapping[str, str]:
+        for role, verb in models.items():
+            if not _SLUG.match(role) or verb not in VERBS:
+                raise ValueError(f"role {role!r} asks for {verb!r}; a role is a slug, a verb one of {list(VERBS)}")
+        return models
+
+
+class Trainer(Record):
+    """A training method that a plugin offers."""
+
+    summary: str = Field(description="one line for the picker: when would I take this?")
+    family: Family
+    needs: Needs
+    config: type[BaseModel] = Field(description="every field with a default, a description and, if a number, limits")
+    train: str = Field(description="package.module:function, called with one Run, returns the final numbers")
+    opens: str = Field(description="package.module:function, called with a model folder, returns the model")
+    yields: tuple[str, ...] = Field(description="verbs of the model it makes")
+    resumable: bool = Field(default=False, description="a killed run goes on from its checkpoint to the same numbers")
+
+    _train_is_a_place = field_validator("train", "opens")(check_place)
+
+    @field_validator("yields")
+    @classmethod
+    def _yields_verbs(cls, verbs: tuple[str, ...]) -> tuple[str, ...]:
+        if not verbs or any(verb not in VERBS for verb in verbs):
+            raise ValueError(f"yields {list(verbs)}; the verbs are {list(VERBS)}")
+        return verbs
+
+    @field_validator("config")
+    @classmethod
+    def _config_explains_itself(cls, config: type[BaseModel]) -> type[BaseModel]:
+        faults = config_faults(config)
+        if faults:
+            raise ValueError("; ".join(faults))
+        return config
+
+
+def config_faults(config: type[BaseModel]) -> list[str]:
+    """What a form could not be made of: a field without default, help or limits. Empty when all is well."""
+    faults = []
+    properties = config.model_json_schema(mode="validation").get("properties", {})
+    for name, field in config.model_fields.items():
+        schema = properties.get(field.alias or name, {})
+        if field.is_required():
+            faults.append(f"config field {name!r} has no default")
+        if not (field.description or "").strip():
+            faults.append(f"config field {name!r} has no description")
+        for choice in schema.get("anyOf", [schema]):
+            if choice.get("type") in ("integer", "number") and not _has_limits(choice):
+                faults.append(f"config field {name!r} is a number without a lower and an upper limit")
+    return faults
+
+
+def _has_limits(schema: Mapping[str, Any]) -> bool:
+    if "enum" in schema or "const" in schema:
+        return True
+    return all(end in schema or f"exclusive{end.capitalize()}" in schema for end in ("minimum", "maximum"))

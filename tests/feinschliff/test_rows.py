@@ -1,0 +1,98 @@
+"""Rows say where they are wrong, and projections lose exactly what they say they lose."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from feinschliff.rows import (
+    ROW_KINDS,
+    RowError,
+    group_of,
+    kind_of,
+    pair_to_ranking,
+    prompt_messages,
+    prompt_text,
+    ranking_to_pairs,
+    read_rows,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "text": {"text": "t"},
+    "prompt": {"prompt": "p"},
+    "demonstration": {"prompt": "p", "completion": "c"},
+    "label": {"prompt": "p", "label": "l"},
+    "rating": {"prompt": "p", "completion": "c", "scores": {"clear": 4}},
+    "unpaired": {"prompt": "p", "completion": "c", "label": True},
+    "pair": {"prompt": "p", "chosen": "c", "rejected": "r"},
+    "ranking": {"prompt": [{"role": "user", "content": "p"}], "completions": ["a", "b"], "ranks": [1, None]},
+}
+RANKS = st.lists(st.none() | st.integers(1, 4), min_size=1, max_size=7)
+
+
+def ranking(ranks: list[int | None]) -> dict[str, Any]:
+    return {"prompt": "p", "completions": [f"answer {n}" for n in range(len(ranks))], "ranks": ranks, "group": "g"}
+
+
+@pytest.mark.parametrize("kind", sorted(ROW_KINDS))
+def test_every_kind_is_told_by_its_fields_and_read_back(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(json.dumps(EXAMPLES[kind]) + "\n\n", encoding="utf-8")
+    [row] = read_rows(tmp_path / "rows.jsonl", [kind])
+    assert kind_of(row) == kind
+    assert row["weight"] == 1.0
+    assert {key: row[key] for key in EXAMPLES[kind]} == EXAMPLES[kind]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b"{", "line 2: not JSON"),
+        (b"\xff\xfe", "line 2: not UTF-8"),
+        (b"[1]", "line 2: a row is a JSON object"),
+        (
+            b'{"prompt": "p", "completions": ["a", "b"], "ranks": [1]}',
+            "line 2: ranking row: .*2 completions but 1 ranks",
+        ),
+        (b'{"prompt": "p", "completions": ["a"], "ranks": [0]}', "1 or more"),
+        (b'{"prompt": "p", "completions": ["a"]}', "field ranks"),
+        (b'{"text": "t"}', "kind text; wanted: ranking"),
+        (b'{"prompt": [{"role": "king", "content": "c"}], "completions": ["a"], "ranks": [1]}', "field prompt"),
+        (b'{"prompt": "p", "completions": ["a"], "ranks": [1], "weight": -1}', "field weight"),
+        (b'{"prompt": "p", "completions": ["a"], "ranks": [1], "weight": NaN}', "field weight"),
+    ],
+)
+def test_a_bad_line_is_named_with_its_number_and_field(line: bytes, told: str, tmp_path: Path) -> None:
+    good = json.dumps(ranking([1, 2])).encode()
+    (tmp_path / "rows.jsonl").write_bytes(good + b"\n" + line + b"\n")
+    with pytest.raises(RowError, match=told):
+        list(read_rows(tmp_path / "rows.jsonl", ["ranking"]))
+
+
+@given(RANKS)
+def test_a_ranking_gives_every_strict_comparison_once_and_counts_the_ties(ranks: list[int | None]) -> None:
+    row = ranking(ranks)
+    projected = ranking_to_pairs(row)
+    by_text = dict(zip(row["completions"], ranks, strict=True))
+    known = [rank for rank in ranks if rank is not None]
+    assert len(projected.rows) + projected.lost == len(known) * (len(known) - 1) // 2
+    assert all(by_text[pair["chosen"]] < by_text[pair["rejected"]] for pair in projected.rows)
+    assert len({(pair["chosen"], pair["rejected"]) for pair in projected.rows}) == len(projected.rows)
+    assert all(pair["group"] == "g" for pair in projected.rows)
+
+
+def test_a_pair_becomes_a_ranking_of_two_and_back() -> None:
+    pair = {**EXAMPLES["pair"], "margin": None, "group": "g", "weight": 2.0}
+    assert ranking_to_pairs(pair_to_ranking(pair)).rows == [pair]
+
+
+def test_rows_without_a_group_are_grouped_by_their_prompt() -> None:
+    assert group_of({"prompt": "a"}) == group_of({"prompt": "a", "completions": []}) != group_of({"prompt": "b"})
+    assert group_of({"prompt": "a", "group": "debate"}) == "debate"
+
+
+def test_prompts_are_texts_or_messages_and_turn_into_each_other() -> None:
+    turns = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello"}]
+    assert prompt_text("Hello") == prompt_text(prompt_messages("Hello")) == "Hello"
+    assert prompt_text(turns) == "System: Be kind.\n\nUser: Hello"

@@ -1,0 +1,153 @@
+"""The parts of the reward model, each against the plain way of doing it."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from feinschliff import ModelNotOpened, Opening
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugins.lib.agreement import kendall_tau, right_pairs
+from plugins.lib.batching import batches
+from plugins.lib.bootstrap import interval
+from plugins.lib.weights import check_folder
+from plugins.reward_model.loss import comparisons, pairwise_loss
+
+RANKS = st.lists(st.none() | st.integers(1, 5), min_size=2, max_size=6)
+
+
+@pytest.mark.parametrize("kind", ["encoder", "causal"])
+def test_one_forward_an_answer_gives_the_loss_and_gradients_of_exploded_pairs(kind: str, weights: Path) -> None:
+    import torch
+    from torch.nn.functional import logsigmoid
+
+    from plugins.base_models.opening import open_tiny
+    from plugins.reward_model.evaluating import judged
+    from plugins.reward_model.model import from_base
+    from plugins.reward_model.training import batch_loss
+
+    folder = open_tiny(f"tiny:{kind}", Opening(weights=weights)).folder
+    reward = from_base(folder, causal=kind == "causal", max_length=128, keep="start", dropout=0.0, seed=0, device="cpu")
+    rows = [
+        {"prompt": "One", "completions": ["a b c", "a", "b c d e f g"], "ranks": [2, 1, 3], "weight": 1.0},
+        {"prompt": "Two, longer", "completions": ["x", "y z", "w", "v u t"], "ranks": [1, 2, 2, None], "weight": 0.5},
+        {"prompt": "Three", "chosen": "good", "rejected": "bad one", "margin": 0.7, "weight": 2.0},
+    ]
+    texts = [row.get("completions") or [row["chosen"], row["rejected"]] for row in rows]
+    encoded = [[reward.encode(row["prompt"], text) for text in found] for row, found in zip(rows, texts, strict=True)]
+    batch = [judged(row, found) for row, found in zip(rows, encoded, strict=True)]
+
+    flat = batch_loss(reward, batch)
+    flat.backward()
+    gradients = [weight.grad.clone() for weight in reward.model.parameters() if weight.grad is not None]
+    reward.model.zero_grad()
+
+    total, weight_sum = torch.zeros(()), 0.0
+    for row, found in zip(batch, encoded, strict=True):
+        known = [(rank, one) for rank, one in zip(row.ranks, found, strict=True) if rank is not None]
+        losses = []
+        for number, (rank, one) in enumerate(known):
+            for other_rank, other in known[number + 1 :]:
+                better, worse = (one, other) if rank <= other_rank else (other, one)
+                difference = reward.forward([better])[0] - reward.forward([worse])[0]
+                if rank == other_rank:
+                    losses.append(-(logsigmoid(difference) + logsigmoid(-difference)) / 2)
+                else:
+                    losses.append(-logsigmoid(difference - (row.margin or 0.0)))
+        total = total + row.weight * torch.stack(losses).mean()
+        weight_sum += row.weight
+    plain = total / weight_sum
+    plain.backward()
+    assert flat.item() == pytest.approx(plain.item(), abs=1e-5)
+    same = [weight.grad for weight in reward.model.parameters() if weight.grad is not None]
+    scale = max(float(gradient.abs().max()) for gradient in same)
+    assert max(float((a - b).abs().max()) for a, b in zip(gradients, same, strict=True)) <= 1e-5 * max(scale, 1.0)
+
+
+@pytest.mark.parametrize("kind", ["encoder", "causal"])
+def test_padding_and_batch_mates_do_not_change_a_score(kind: str, weights: Path) -> None:
+    from plugins.base_models.opening import open_tiny
+    from plugins.reward_model.model import from_base
+
+    folder = open_tiny(f"tiny:{kind}", Opening(weights=weights)).folder
+    reward = from_base(folder, causal=kind == "causal", max_length=128, keep="end", dropout=0.0, seed=0, device="cpu")
+    alone = reward.score("Prompt", ["short"])[0]
+    together = reward.score("Prompt", ["a much longer answer with many words " * 3, "short"])[1]
+    assert alone == pytest.approx(together, abs=1e-5)
+
+
+@given(st.lists(RANKS, min_size=1, max_size=4))
+def test_comparisons_give_every_row_its_weight_and_no_unranked_answer(rows: list[list[int | None]]) -> None:
+    places, start = [], 0
+    for ranks in rows:
+        places.append(list(range(start, start + len(ranks))))
+        start += len(ranks)
+    found = comparisons(rows, places, [2.0] * len(rows), [None] * len(rows))
+    comparing = [ranks for ranks in rows if sum(rank is not None for rank in ranks) > 1]
+    assert sum(found.share) == pytest.approx(2.0 * len(comparing))
+    flat = [rank for ranks in rows for rank in ranks]
+    for first, second, label in zip(found.first, found.second, found.label, strict=True):
+        better, worse = flat[first], flat[second]
+        assert better is not None
+        assert worse is not None
+        assert label == (0.5 if better == worse else 1.0)
+        assert better <= worse
+
+
+def test_a_tie_pulls_two_scores_together() -> None:
+    import torch
+
+    scores = torch.tensor([2.0, -1.0], requires_grad=True)
+    pairwise_loss(scores, comparisons([[1, 1]], [[0, 1]], [1.0], [None])).backward()
+    assert scores.grad is not None
+    assert scores.grad[0] > 0 > scores.grad[1]
+
+
+@given(RANKS, st.randoms(use_true_random=False))
+def test_kendall_tau_is_one_for_the_people_themselves_and_agrees_with_counting(
+    ranks: list[int | None], rng: random.Random
+) -> None:
+    own = [-(rank or 0) for rank in ranks]
+    tau = kendall_tau(ranks, own)
+    assert tau is None or tau == pytest.approx(1.0)
+    scores = [rng.random() for _ in ranks]
+    right, total = right_pairs(ranks, scores)
+    backwards, _ = right_pairs(ranks, [-score for score in scores])
+    assert right + backwards == total
+
+
+def test_a_constant_gets_half_of_the_comparisons() -> None:
+    assert right_pairs([1, 2, 2, None], [0.0, 0.0, 0.0, 0.0]) == (1.0, 2)
+
+
+def test_intervals_are_wider_when_answers_hang_together_in_groups() -> None:
+    rng = random.Random(1)
+    groups = [str(number // 20) for number in range(400)]
+    lucky = {name: rng.random() for name in set(groups)}
+    values = [float(rng.random() < lucky[group]) for group in groups]
+    whole = interval(values, [1.0] * 400, groups)
+    single = interval(values, [1.0] * 400, [str(number) for number in range(400)])
+    assert whole.low < single.low < sum(values) / 400 < single.high < whole.high
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 200)), max_size=80), st.integers(0, 5))
+def test_batches_hold_every_row_once_within_the_budget_and_repeat_with_the_seed(
+    sizes: list[tuple[int, int]], seed: int
+) -> None:
+    rows = list(enumerate(sizes))
+    found = batches(rows, lambda row: row[1], budget=600, seed=seed, epoch=1)
+    assert sorted(row for batch in found for row in batch) == rows
+    assert all(
+        len(batch) == 1 or sum(size[0] for _, size in batch) * max(size[1] for _, size in batch) <= 600
+        for batch in found
+    )
+    assert found == batches(rows, lambda row: row[1], budget=600, seed=seed, epoch=1)
+
+
+def test_pickled_weights_are_refused_without_being_read(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["BertModel"]}))
+    (tmp_path / "pytorch_model.bin").write_bytes(b"not even a pickle")
+    with pytest.raises(ModelNotOpened, match=r"pickled \(pytorch_model.bin\).*safetensors"):
+        check_folder(tmp_path)
