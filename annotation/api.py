@@ -1,0 +1,47 @@
+"""What scripts read over HTTP, with a session or a token: the person's own projects."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework import generics, serializers
+from webapp.people.permitting import api
+
+from annotation import assigning, belonging
+from annotation.models import Project
+
+
+class ProjectSerializer(serializers.ModelSerializer[Project]):
+    """A project and how far it is."""
+
+    kind = serializers.SerializerMethodField()
+    progress = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Project
+        fields = ["slug", "name", "kind", "overlap", "created_at", "progress"]
+
+    def get_kind(self, project: Project) -> str:
+        return project.questions.get().kind
+
+    def get_progress(self, project: Project) -> dict[str, Any]:
+        state = assigning.progress(project=project)
+        return {"done": state.done, "total": state.total}
+
+
+class ProjectList(generics.ListAPIView[Project]):
+    serializer_class = ProjectSerializer
+
+    def get_queryset(self) -> QuerySet[Project]:
+        return belonging.projects_of(self.request.user)
+
+
+class ProjectDetail(generics.RetrieveAPIView[Project]):
+    serializer_class = ProjectSerializer
+    lookup_field = "slug"
+
+    def get_queryset(self) -> QuerySet[Project]:
+        return belonging.projects_of(self.request.user)
+
+
+project_list = api(ProjectList.as_view())
+project_detail = api(ProjectDetail.as_view())

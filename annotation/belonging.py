@@ -1,0 +1,99 @@
+"""Projects and who belongs to them: making one, joining one, and the look-up behind every project route."""
+
+import secrets
+
+from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils.text import slugify
+from webapp.people import auditing, inviting
+from webapp.people.models import User
+from webapp.people.permitting import ANNOTATOR, LEAD
+
+from annotation.kinds import KINDS
+from annotation.models import Guidelines, Membership, Project, Question
+
+RESERVED_SLUGS = {"new"}
+username_rule = RegexValidator(r"^[\w.@+-]{1,60}\Z", "A user name has letters, digits and . @ + - _ only, at most 60.")
+
+
+def project_for(user: User | AnonymousUser, slug: str) -> tuple[Project, Membership | None] | None:
+    """The project and the person's membership; None when it is not theirs to know. A superuser needs no membership."""
+    project = Project.objects.filter(slug=slug).first()
+    if project is None or not user.is_authenticated:
+        return None
+    membership = project.memberships.filter(user=user, active=True).first()
+    return (project, membership) if membership or user.is_superuser else None
+
+
+def projects_of(user: User | AnonymousUser) -> QuerySet[Project]:
+    """The projects that exist for this person; all there are for a superuser."""
+    if not user.is_authenticated:
+        return Project.objects.none()
+    if user.is_superuser:
+        return Project.objects.all()
+    return Project.objects.filter(memberships__user=user, memberships__active=True)
+
+
+@transaction.atomic
+def create_project(
+    *, name: str, question: str, creator: User | None, overlap: int = 1, guidelines: str = "", slug: str = ""
+) -> Project:
+    """A new project that asks one `question` (a kind's name); its creator leads it. Raises ValidationError."""
+    name = name.strip()
+    slug = slugify(slug or name)[:80]
+    if not name or not slug:
+        raise ValidationError("A project needs a name with at least one letter or digit.")
+    if question not in KINDS:
+        raise ValidationError(f"There is no question “{question}”. The kinds are: {', '.join(KINDS)}.")
+    if slug in RESERVED_SLUGS or Project.objects.filter(slug=slug).exists():
+        raise ValidationError(f"A project called “{slug}” is there already. Choose another name; nothing was changed.")
+    project = Project(name=name, slug=slug, overlap=overlap, created_by=creator)
+    project.full_clean()
+    project.save()
+    Guidelines.objects.create(project=project, version=1, text=guidelines)
+    kind = KINDS[question]
+    Question.objects.create(project=project, name=question, kind=question, title=kind.title, help=kind.help)
+    if creator is not None:
+        join(project=project, user=creator, role=LEAD)
+    auditing.record(actor=creator, action="create project", subject=slug, question=question, overlap=overlap)
+    return project
+
+
+@transaction.atomic
+def join(*, project: Project, user: User, role: str = ANNOTATOR) -> Membership:
+    """Makes `user` a member, or changes the role of one. The pseudonym is random and stays."""
+    member, _ = Membership.objects.update_or_create(
+        project=project,
+        user=user,
+        defaults={"role": role, "active": True},
+        create_defaults={"role": role, "pseudonym": f"p-{secrets.token_hex(4)}"},
+    )
+    return member
+
+
+@transaction.atomic
+def invite(*, project: Project, username: str, role: str, actor: User) -> tuple[Membership, str | None]:
+    """Brings somebody in by user name; a person new to the site is made, and gets a one-time link (its path returned)."""
+    username_rule(username)
+    user, made = User.objects.get_or_create(username=username)
+    if made:
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+    elif project.memberships.filter(user=user, active=True, role=role).exists():
+        raise ValidationError(f"{username} is in this project already.")
+    member = join(project=project, user=user, role=role)
+    auditing.record(actor=actor, action="invite", subject=project.slug, username=username, role=role)
+    return member, inviting.new_link(user=user) if made else None
+
+
+@transaction.atomic
+def write_guidelines(*, project: Project, text: str, actor: User | None) -> Guidelines:
+    """A new version of the guidelines, unless nothing changed."""
+    last = project.guidelines.select_for_update().last()
+    if last and last.text == text:
+        return last
+    auditing.record(actor=actor, action="write guidelines", subject=project.slug)
+    return Guidelines.objects.create(project=project, version=(last.version if last else 0) + 1, text=text)

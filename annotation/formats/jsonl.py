@@ -1,0 +1,63 @@
+"""JSON Lines: UTF-8, one object a line. Reads with bounded memory and says where a file is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+MAX_LINE_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(eq=False)
+class Problem(Exception):
+    """What is wrong with a file, and where. `line` counts from 1; 0 is the whole file."""
+
+    line: int
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        where = ", ".join(part for part in (f"line {self.line}" if self.line else "", self.field) if part)
+        return f"{where}: {self.message}" if where else self.message
+
+
+def read(file: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object) for each line that is not blank. Raises Problem at the first line that cannot be read."""
+    number = 0
+    while raw := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(raw) > MAX_LINE_BYTES:
+            raise Problem(number, "", f"the line is longer than {MAX_LINE_BYTES // 2**20} MB; is it one object a line?")
+        text = _decoded(number, raw)
+        if text.strip():
+            yield number, _parsed(number, text)
+
+
+def _decoded(number: int, raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as wrong:
+        if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            raise Problem(number, "", "the file is UTF-16; save it as UTF-8") from None
+        byte = raw[wrong.start]
+        raise Problem(
+            number, "", f"not UTF-8: byte 0x{byte:02x} at position {wrong.start + 1}; save it as UTF-8"
+        ) from None
+
+
+def _parsed(number: int, text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as wrong:
+        if number == 1 and text.strip() in ("[", "[{"):
+            raise Problem(1, "", "the file is one JSON list; write one object a line (JSON Lines)") from None
+        raise Problem(number, "", f"not JSON: {wrong.msg} at position {wrong.colno}") from None
+    except RecursionError:
+        raise Problem(number, "", "the JSON is nested too deeply") from None
+    if isinstance(value, list) and number == 1:
+        raise Problem(1, "", "the line holds a JSON list; write one object a line (JSON Lines)")
+    if not isinstance(value, dict):
+        raise Problem(number, "", f"a line holds one JSON object, not {type(value).__name__}")
+    return value

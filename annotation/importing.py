@@ -1,0 +1,311 @@
+"""Brings a file in: look at it, map it, check every line, then write all of it in one transaction or nothing.
+
+A file is named by its content: an item that is there already with the same content is left alone, so a repeated import
+changes nothing; one with the same id and other content stops the import.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Max
+from django.db.models.functions import Now
+from webapp.people import auditing
+from webapp.people.models import User
+
+from annotation import mapping as mappings
+from annotation.formats import jsonl
+from annotation.formats.jsonl import Problem
+from annotation.kinds import KINDS, BadAnswer, Kind
+from annotation.mapping import Draft
+from annotation.models import Import, Item, Judgement, Membership, Project, Response
+
+BATCH = 500
+PROBLEMS_SHOWN = 20
+
+
+class ImportRefused(Exception):
+    """The file has problems; nothing of it was imported."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(str(problem) for problem in problems))
+
+
+@dataclass
+class Counts:
+    """What an import did."""
+
+    lines: int = 0
+    items: int = 0
+    already_there: int = 0
+    left_out: int = 0
+    responses: int = 0
+    judgements: int = 0
+    annotators: int = 0
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A second file whose records take the place of references to them: `field` holds the record's `key`."""
+
+    field: str
+    key: str
+    records: Mapping[str, Any]
+
+    def join(self, line: int, record: dict[str, Any]) -> None:
+        reference = record.get(self.field)
+        if str(reference) not in self.records:
+            raise Problem(line, self.field, f"no record with {self.key} {reference!r} in the joined file")
+        record[self.field] = self.records[str(reference)]
+
+
+def read_lookup(*, field: str, key: str, file: BinaryIO) -> Lookup:
+    """The whole second file, by `key`. Raises ImportRefused."""
+    records = {}
+    try:
+        for line, record in jsonl.read(file):
+            if key not in record:
+                raise Problem(line, key, "the joined file has no such field here")
+            records[str(record[key])] = record
+    except Problem as problem:
+        raise ImportRefused([problem]) from None
+    return Lookup(field=field, key=key, records=records)
+
+
+def uploads() -> Path:
+    """Where files wait for their mapping."""
+    folder = Path(settings.HOME) / "uploads"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def receive(*, project: Project, name: str, chunks: Iterable[bytes], actor: User) -> Import:
+    """Keeps an uploaded file until its mapping is chosen. Raises ImportRefused for one that is empty or too large."""
+    path = uploads() / f"{uuid.uuid4().hex}.jsonl"
+    digest, size = hashlib.sha256(), 0
+    try:
+        with path.open("xb") as out:
+            for chunk in chunks:
+                size += len(chunk)
+                if size > settings.IMPORT_MAX_BYTES:
+                    limit = settings.IMPORT_MAX_BYTES // 2**20
+                    raise ImportRefused(
+                        [Problem(0, "", f"the file is larger than {limit} MB; use manage.py import_items")]
+                    )
+                digest.update(chunk)
+                out.write(chunk)
+        first_records(path, 1)
+    except ImportRefused:
+        path.unlink(missing_ok=True)
+        raise
+    return Import.objects.create(
+        project=project,
+        file_name=name[-200:],
+        stored_as=path.name,
+        sha256=digest.hexdigest(),
+        size=size,
+        created_by=actor,
+    )
+
+
+def first_records(path: Path, count: int) -> list[dict[str, Any]]:
+    """The first records of a file. Raises ImportRefused when there is none or they cannot be read."""
+    try:
+        with path.open("rb") as file:
+            records = [record for _, record in itertools.islice(jsonl.read(file), count)]
+    except Problem as problem:
+        raise ImportRefused([problem]) from None
+    if not records:
+        raise ImportRefused([Problem(0, "", "the file is empty; it needs one JSON object a line")])
+    return records
+
+
+def drafts(
+    file: BinaryIO, mapping: Mapping[str, str], kind: Kind, counts: Counts, lookups: Iterable[Lookup] = ()
+) -> Iterator[Draft]:
+    """Every wanted record as a checked draft. Raises ImportRefused with all problems found, up to twenty."""
+    problems: list[Problem] = []
+    seen: dict[str, int] = {}
+    try:
+        for line, record in jsonl.read(file):
+            counts.lines += 1
+            try:
+                item = _one(line, record, mapping, kind, counts, lookups)
+                if item and (first := seen.setdefault(item.key, line)) != line:
+                    raise Problem(line, mapping["id"], f"the id {item.key!r} stands on line {first} already")
+            except Problem as problem:
+                problems.append(problem)
+                if len(problems) >= PROBLEMS_SHOWN:
+                    break
+                continue
+            if item and not problems:
+                yield item
+    except Problem as problem:
+        problems.append(problem)
+    if not counts.lines and not problems:
+        problems.append(Problem(0, "", "the file is empty; it needs one JSON object a line"))
+    if problems:
+        raise ImportRefused(problems)
+
+
+def _one(
+    line: int, record: dict[str, Any], mapping: Mapping[str, str], kind: Kind, counts: Counts, lookups: Iterable[Lookup]
+) -> Draft | None:
+    if not mappings.is_wanted(record, mapping):
+        counts.left_out += 1
+        return None
+    for lookup in lookups:
+        lookup.join(line, record)
+    item = mappings.draft(line, record, mapping)
+    if not kind.fewest <= len(item.responses) <= kind.most:
+        wanted = str(kind.fewest) if kind.fewest == kind.most else f"{kind.fewest} to {kind.most}"
+        raise Problem(
+            line, mapping["responses"], f"{len(item.responses)} responses, where a {kind.name} takes {wanted}"
+        )
+    for _, ranks in item.judgements:
+        try:
+            kind.from_ranks(ranks)
+        except BadAnswer as wrong:
+            raise Problem(line, mapping.get("ranks", "votes"), str(wrong)) from None
+    return item
+
+
+def import_file(
+    *,
+    project: Project,
+    file: BinaryIO,
+    mapping: Mapping[str, str],
+    actor: User | None,
+    batch: Import,
+    lookups: Iterable[Lookup] = (),
+) -> Counts:
+    """All of the file, or nothing. Raises ImportRefused; returns what was done."""
+    try:
+        words = mappings.check_mapping(mapping)
+    except Problem as problem:
+        raise ImportRefused([problem]) from None
+    question = project.questions.get()
+    counts = Counts()
+    with transaction.atomic():
+        # one import a project at a time: positions and pseudonyms are given in order
+        Project.objects.select_for_update().get(pk=project.pk)
+        writer = _Writer(project=project, batch=batch, question=question.name, kind=KINDS[question.kind], counts=counts)
+        source = drafts(file, words, writer.kind, counts, lookups)
+        while some := list(itertools.islice(source, BATCH)):
+            writer.write(some)
+        Import.objects.filter(pk=batch.pk).update(
+            mapping=dict(mapping), counts=asdict(counts), done_at=Now(), stored_as=""
+        )
+        auditing.record(actor=actor, action="import", subject=project.slug, file=batch.file_name, **asdict(counts))
+    return counts
+
+
+class _Writer:
+    """Stores drafts in batches, inside the caller's transaction."""
+
+    def __init__(self, *, project: Project, batch: Import, question: str, kind: Kind, counts: Counts) -> None:
+        self.project, self.batch, self.question, self.kind, self.counts = project, batch, question, kind, counts
+        last = Item.objects.filter(project=project).aggregate(last=Max("position"))["last"]
+        self.position = 0 if last is None else last + 1
+        self.members = {m.pseudonym: m for m in project.memberships.all()}
+
+    def write(self, some: list[Draft]) -> None:
+        new = self._new_of(some)
+        items = Item.objects.bulk_create([self._item(place, draft) for place, draft in enumerate(new)])
+        self.position += len(items)
+        pairs = list(zip(items, new, strict=True))
+        responses = [
+            Response(item=item, position=place, text=text, source=source)
+            for item, draft in pairs
+            for place, (text, source) in enumerate(zip(draft.responses, draft.sources, strict=True))
+        ]
+        Response.objects.bulk_create(responses)
+        judgements = [
+            Judgement(
+                item=item,
+                member=self._member(draft.line, pseudonym),
+                key=uuid.uuid4(),
+                answers={self.question: self.kind.from_ranks(ranks)},
+                origin="import",
+            )
+            for item, draft in pairs
+            for pseudonym, ranks in draft.judgements
+        ]
+        Judgement.objects.bulk_create(judgements)
+        self.counts.items += len(items)
+        self.counts.responses += len(responses)
+        self.counts.judgements += len(judgements)
+
+    def _item(self, place: int, draft: Draft) -> Item:
+        return Item(
+            project=self.project,
+            batch=self.batch,
+            key=draft.key,
+            position=self.position + place,
+            prompt=draft.prompt,
+            context=draft.context,
+            group=draft.group,
+            digest=draft.digest,
+            imported=len(draft.judgements),
+            free=max(0, self.project.overlap - len(draft.judgements)),
+        )
+
+    def _new_of(self, some: list[Draft]) -> list[Draft]:
+        """Those that are not there yet. The same id with other content is a problem."""
+        there = dict(
+            Item.objects.filter(project=self.project, key__in=[d.key for d in some]).values_list("key", "digest")
+        )
+        for draft in some:
+            if draft.key in there and there[draft.key] != draft.digest:
+                message = f"the project holds an item {draft.key!r} with other content"
+                raise ImportRefused([Problem(draft.line, "id", message)])
+        new = [draft for draft in some if draft.key not in there]
+        self.counts.already_there += len(some) - len(new)
+        return new
+
+    def _member(self, line: int, pseudonym: str) -> Membership:
+        member = self.members.get(pseudonym)
+        if member is None:
+            member = Membership.objects.create(project=self.project, pseudonym=pseudonym)
+            self.members[pseudonym] = member
+            self.counts.annotators += 1
+        elif member.user_id is not None:
+            message = f"the pseudonym {pseudonym!r} belongs to somebody who judges here"
+            raise ImportRefused([Problem(line, "annotator", message)])
+        return member
+
+
+def begin(*, project: Project, path: Path, actor: User | None) -> Import:
+    """The record of an import from a file on this machine."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Import.objects.create(
+        project=project, file_name=path.name[-200:], sha256=digest, size=path.stat().st_size, created_by=actor
+    )
+
+
+def mapping_from(pairs: Iterable[str]) -> dict[str, str]:
+    """`["prompt=question", ...]` as a mapping. Raises Problem."""
+    mapping = {}
+    for pair in pairs:
+        word, equals, fields = pair.partition("=")
+        if not equals or not word.strip():
+            raise Problem(0, pair, "a mapping is written word=field, as in prompt=question")
+        mapping[word.strip()] = fields
+    return mapping
+
+
+def as_json(record: Mapping[str, Any], limit: int = 4000) -> str:
+    """A record to look at."""
+    text = json.dumps(record, ensure_ascii=False, indent=2)
+    return text if len(text) <= limit else text[:limit] + "\n…"

@@ -1,0 +1,327 @@
+"""Reads one record of any shape into an item and its judgements, by a mapping of our words to the file's fields.
+
+A mapping is `{word: fields}`. Fields are dotted paths (`a1.text`, `outputs.0`); several are parted by commas. Words:
+
+    id, group          one field each; without `group` the prompt decides the split
+    prompt             text, a list of {role, content}, or several fields joined by blank lines (empty ones left out)
+    context            reference passages: text, or a list of texts, of [title, sentence...] or of {title, text}
+    responses          one field holding a list, or one field a response; a model may have answered with nothing
+    sources            who wrote each response, in the same manner
+    ranks              a list of ranks, 1 = best, equal = tie, null = not ranked: one judgement
+    winner             the better of two: 1 or 2, 0 for a tie, or a word that `codes` translates: one judgement
+    votes              a list of winners, or of objects (`vote_winner`, `vote_annotator` name their fields): one each
+    annotator          the field with the annotator's pseudonym, or `=text` for a fixed one
+    codes              `a1:1,a2:2,equal:0`
+    where              `field=value`: other records are left out (and counted)
+
+Without a mapping the words are the fields.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from annotation.formats.jsonl import Problem
+
+WORDS = (
+    "id", "prompt", "responses", "context", "sources", "group", "ranks", "winner", "votes", "vote_winner",
+    "vote_annotator", "annotator", "codes", "where",
+)  # fmt: skip
+NATIVE = {
+    word: word
+    for word in ("id", "prompt", "responses", "context", "sources", "group", "ranks", "winner", "votes", "annotator")
+}
+MAX_TEXT = 1_000_000  # characters
+ROLES = ("system", "user", "assistant")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """One item as a file gives it, before anything is stored."""
+
+    line: int
+    key: str
+    prompt: list[dict[str, str]]
+    context: list[dict[str, str]]
+    responses: list[str]
+    sources: list[str]
+    group: str
+    judgements: list[tuple[str, list[int | None]]] = field(default_factory=list)  # (pseudonym, ranks)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what an annotator would see."""
+        shown = [self.prompt, self.context, self.responses]
+        return hashlib.sha256(json.dumps(shown, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+
+
+def check_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
+    """The mapping with native words filled in. Raises Problem for a word that does not exist."""
+    for word in mapping:
+        if word not in WORDS:
+            raise Problem(0, word, f"no such word in a mapping; the words are {', '.join(WORDS)}")
+    if not mapping:
+        return dict(NATIVE)
+    return {"id": "id", **{word: fields.strip() for word, fields in mapping.items() if fields.strip()}}
+
+
+def is_wanted(record: Mapping[str, Any], mapping: Mapping[str, str]) -> bool:
+    """Whether `where` lets the record in."""
+    if "where" not in mapping:
+        return True
+    name, _, value = mapping["where"].partition("=")
+    try:
+        found = _get(record, name.strip(), 0)
+    except Problem:
+        return False
+    return value.strip() in (found if isinstance(found, str) else json.dumps(found), str(found))
+
+
+def draft(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> Draft:
+    """One record as an item. Raises Problem with line and field."""
+    prompt = _prompt(line, record, mapping)
+    answers = _many(line, record, mapping, "responses")
+    responses = [_text(line, f"responses {n}", text, may_be_empty=True) for n, text in enumerate(answers, 1)]
+    sources = [str(source)[:200] for source in _many(line, record, mapping, "sources", optional=True)]
+    if sources and len(sources) != len(responses):
+        raise Problem(line, mapping["sources"], f"{len(sources)} sources for {len(responses)} responses")
+    group = _optional(line, record, mapping, "group")
+    return Draft(
+        line=line,
+        key=_key(line, record, mapping),
+        prompt=prompt,
+        context=_context(line, record, mapping),
+        responses=responses,
+        sources=sources or [""] * len(responses),
+        group=_short(line, mapping.get("group", ""), group) if group is not None else prompt_group(prompt),
+        judgements=_judgements(line, record, mapping, len(responses)),
+    )
+
+
+def prompt_group(prompt: Sequence[Mapping[str, str]]) -> str:
+    """The group of an item that was given none: a hash of its prompt."""
+    return hashlib.sha256(json.dumps(prompt, ensure_ascii=False).encode()).hexdigest()[:32]
+
+
+def guess(record: Mapping[str, Any]) -> dict[str, str]:
+    """A first mapping for a file, from the names in its first record; {} when they are our own words."""
+    if {"prompt", "responses"} <= record.keys():
+        return {}
+    names = {
+        "id": ["id", "key", "uid", "pair_id"],
+        "prompt": ["prompt", "question", "instruction", "history", "post", "context"],
+        "responses": ["responses", "outputs", "completions", "answers", "candidates"],
+        "context": ["passages", "documents", "context"],
+        "sources": ["sources", "models"],
+        "ranks": ["ranks", "ranking"],
+        "winner": ["winner", "label"],
+        "votes": ["votes"],
+        "group": ["group"],
+        "annotator": ["annotator", "worker"],
+    }
+    found = {word: next((n for n in options if n in record), "") for word, options in names.items()}
+    if found["prompt"] == "instruction" and "input" in record:
+        found["prompt"] = "instruction,input"
+    if found["context"] == found["prompt"]:
+        found["context"] = ""
+    pairs = (
+        "response1,response2",
+        "response_1,response_2",
+        "response_a,response_b",
+        "answer_0,answer_1",
+        "chosen,rejected",
+    )
+    if not found["responses"]:
+        found["responses"] = next((p for p in pairs if set(p.split(",")) <= record.keys()), "")
+    return {word: fields for word, fields in found.items() if fields}
+
+
+def _get(record: Mapping[str, Any], path: str, line: int) -> Any:  # noqa: ANN401 - any JSON value
+    value: Any = record
+    for step in path.split("."):
+        if isinstance(value, Mapping) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            there = ", ".join(list(value)[:12]) if isinstance(value, Mapping) else type(value).__name__
+            raise Problem(line, path, f"there is no field “{step}”; there is: {there}")
+    return value
+
+
+def _optional(line: int, record: Mapping[str, Any], mapping: Mapping[str, str], word: str) -> Any:  # noqa: ANN401
+    """The value of a word that may be missing. A field that somebody named must be there; a native one need not."""
+    path = mapping.get(word)
+    if path is None or (path == word and word not in record):
+        return None
+    return _get(record, path, line)
+
+
+def _key(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> str:
+    value = _get(record, mapping["id"], line)
+    if isinstance(value, bool) or not isinstance(value, str | int) or str(value).strip() == "":
+        raise Problem(line, mapping["id"], "an id is a text or a whole number, and not empty")
+    return _short(line, mapping["id"], value)
+
+
+def _short(line: int, name: str, value: object) -> str:
+    text = _text(line, name, str(value))
+    if len(text) > 200:
+        raise Problem(line, name, "longer than 200 characters")
+    return text
+
+
+def _text(line: int, name: str, value: object, *, may_be_empty: bool = False) -> str:
+    """The value as text; a number or truth value is the text that JSON writes for it."""
+    if isinstance(value, bool | int | float):
+        value = json.dumps(value)
+    if not isinstance(value, str):
+        raise Problem(line, name, f"a text was expected, not {_named(value)}")
+    if not value.strip() and not may_be_empty:
+        raise Problem(line, name, "the text is empty")
+    if len(value) > MAX_TEXT:
+        raise Problem(line, name, f"the text is longer than {MAX_TEXT:,} characters")
+    if "\x00" in value or any("\ud800" <= c <= "\udfff" for c in value):
+        raise Problem(line, name, "the text holds a NUL or half a surrogate pair, which no UTF-8 text can")
+    return value
+
+
+def _named(value: object) -> str:
+    names = {
+        dict: "an object",
+        list: "a list",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        type(None): "null",
+    }
+    return names.get(type(value), type(value).__name__)
+
+
+def _prompt(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> list[dict[str, str]]:
+    if "prompt" not in mapping:
+        raise Problem(0, "prompt", "the mapping names no field for the prompt")
+    paths = [path.strip() for path in mapping["prompt"].split(",")]
+    values = [_get(record, path, line) for path in paths]
+    if len(values) == 1 and isinstance(values[0], list):
+        return _messages(line, paths[0], values[0])
+    texts = [_text(line, path, value, may_be_empty=True) for path, value in zip(paths, values, strict=True)]
+    texts = [text for text in texts if text.strip()]
+    if not texts:
+        raise Problem(line, mapping["prompt"], "the prompt is empty")
+    return [{"role": "user", "content": "\n\n".join(texts)}]
+
+
+def _messages(line: int, name: str, value: list[Any]) -> list[dict[str, str]]:
+    messages = []
+    for number, message in enumerate(value, 1):
+        if not isinstance(message, Mapping) or message.get("role") not in ROLES:
+            raise Problem(line, name, f"message {number} is no {{role, content}} with a role of {', '.join(ROLES)}")
+        messages.append(
+            {"role": message["role"], "content": _text(line, f"{name} message {number}", message.get("content"))}
+        )
+    if not messages:
+        raise Problem(line, name, "the conversation is empty")
+    return messages
+
+
+def _context(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> list[dict[str, str]]:
+    value = _optional(line, record, mapping, "context")
+    if value in (None, "", []):
+        return []
+    passages = []
+    for number, passage in enumerate(value if isinstance(value, list) else [value], 1):
+        name = f"{mapping['context']} {number}"
+        if isinstance(passage, list) and passage and all(isinstance(part, str) for part in passage):
+            passages.append({"title": passage[0], "text": _text(line, name, " ".join(passage[1:]) or passage[0])})
+        elif isinstance(passage, Mapping):
+            passages.append({"title": str(passage.get("title", "")), "text": _text(line, name, passage.get("text"))})
+        else:
+            passages.append({"title": "", "text": _text(line, name, passage)})
+    return passages
+
+
+def _many(
+    line: int, record: Mapping[str, Any], mapping: Mapping[str, str], word: str, *, optional: bool = False
+) -> list[Any]:
+    """The values of `responses` or `sources`: one field with a list, or several fields."""
+    if optional and _first_missing(record, mapping, word):
+        return []
+    if word not in mapping:
+        raise Problem(0, word, "the mapping names no field for them")
+    paths = [path.strip() for path in mapping[word].split(",")]
+    if len(paths) == 1:
+        values = _get(record, paths[0], line)
+        if not isinstance(values, list):
+            raise Problem(line, paths[0], f"a list of texts was expected, not {_named(values)}")
+        return values
+    _whole_list_named(line, record, paths)
+    return [_get(record, path, line) for path in paths]
+
+
+def _first_missing(record: Mapping[str, Any], mapping: Mapping[str, str], word: str) -> bool:
+    return word not in mapping or (mapping[word] == word and word not in record)
+
+
+def _whole_list_named(line: int, record: Mapping[str, Any], paths: Sequence[str]) -> None:
+    """Fields like `outputs.0` must name all of `outputs`: the others would be lost without a word."""
+    for parent in {path.rpartition(".")[0] for path in paths if path.rpartition(".")[2].isdigit()}:
+        there = _get(record, parent, line) if parent else None
+        named = sum(path.rpartition(".")[0] == parent for path in paths)
+        if isinstance(there, list) and len(there) != named:
+            raise Problem(line, parent, f"{len(there)} answers, where the mapping names {named}")
+
+
+def _judgements(
+    line: int, record: Mapping[str, Any], mapping: Mapping[str, str], count: int
+) -> list[tuple[str, list[int | None]]]:
+    who = _pseudonym(line, record, mapping)
+    found: list[tuple[str, list[int | None]]] = []
+    ranks = _optional(line, record, mapping, "ranks")
+    if ranks is not None:
+        if not isinstance(ranks, list):
+            raise Problem(line, mapping["ranks"], f"a list of ranks was expected, not {_named(ranks)}")
+        if len(ranks) != count:
+            raise Problem(line, mapping["ranks"], f"{len(ranks)} ranks for {count} responses")
+        found.append((who, ranks))
+    winner = _optional(line, record, mapping, "winner")
+    if winner is not None:
+        found.append((who, _of_two(line, mapping["winner"], winner, mapping, count)))
+    votes = _optional(line, record, mapping, "votes")
+    for number, vote in enumerate(votes if isinstance(votes, list) else [], 1):
+        name, value = f"annotator-{number}", vote
+        if isinstance(vote, Mapping):
+            name = _short(line, "vote_annotator", _get(vote, mapping.get("vote_annotator", "annotator"), line))
+            value = _get(vote, mapping.get("vote_winner", "winner"), line)
+        found.append((name, _of_two(line, f"{mapping['votes']} {number}", value, mapping, count)))
+    names = [name for name, _ in found]
+    if len(names) != len(set(names)):
+        raise Problem(line, mapping.get("votes", "annotator"), "one annotator judges this item twice")
+    return found
+
+
+def _pseudonym(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> str:
+    path = mapping.get("annotator", "=imported")
+    if path.startswith("="):
+        return path[1:] or "imported"
+    if path == "annotator" and "annotator" not in record:
+        return "imported"
+    return _short(line, path, _get(record, path, line))
+
+
+def _of_two(line: int, name: str, value: object, mapping: Mapping[str, str], count: int) -> list[int | None]:
+    """Ranks from `1`, `2` or `0`, after `codes`."""
+    pairs = (pair.partition(":") for pair in mapping.get("codes", "").split(",") if pair.strip())
+    codes = {word.strip(): number.strip() for word, _, number in pairs}
+    winner = codes.get(str(value), str(value))
+    if winner not in ("0", "1", "2"):
+        raise Problem(
+            line, name, f"a winner is 1, 2 or 0 (tie), not {value!r}; `codes` can translate words, as in a:1,b:2"
+        )
+    if count != 2:
+        raise Problem(line, name, f"a winner of two was given for {count} responses")
+    return {"0": [1, 1], "1": [1, 2], "2": [2, 1]}[winner]  # type: ignore[return-value]

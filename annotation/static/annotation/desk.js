@@ -1,0 +1,148 @@
+/* The annotator's desk: wires the question's widget, the keys, the clock and the guard against losing or doubling work.
+   Every form on the page works without this file. */
+
+import { startClock } from "./clock.js";
+import { listenForKeys } from "./keys.js";
+import { startLadder } from "./ladder.js";
+import { startScale } from "./scale.js";
+
+const root = /** @type {HTMLElement} */ (document.querySelector("[data-desk]"));
+const form = /** @type {HTMLFormElement} */ (document.querySelector("[data-judgement]"));
+const save = /** @type {HTMLButtonElement} */ (form.querySelector("[data-save]"));
+const readout = /** @type {HTMLElement} */ (form.querySelector("[data-readout]"));
+const live = /** @type {HTMLElement} */ (document.querySelector("[data-say]"));
+const rawToggle = document.querySelector("[data-raw-toggle]");
+const saveText = [...save.childNodes];
+const worked = startClock();
+let changed = false;
+let sent = false;
+let leaveOut = false;
+
+/** @type {import("./widget.js").Desk} */
+const desk = {
+  save,
+  say: (text) => (live.textContent = text),
+  read(text) {
+    readout.textContent = text;
+    readout.classList.remove("asks");
+  },
+  touched() {
+    changed = true;
+    leaveOut = false;
+  },
+};
+
+const scale = form.querySelector("[data-scale]");
+/** @type {import("./widget.js").Widget} */
+const widget = scale instanceof HTMLElement ? startScale(scale, desk) : startLadder(root, desk);
+
+/** @param {string} text */
+function ask(text) {
+  readout.textContent = text;
+  readout.classList.add("asks");
+  desk.say(text);
+}
+
+form.addEventListener("submit", (event) => {
+  if (sent) return event.preventDefault();
+  if (!widget.complete() && !leaveOut) {
+    event.preventDefault();
+    leaveOut = widget.mayLeaveOut();
+    return ask(widget.missing());
+  }
+  widget.write();
+  /** @type {HTMLInputElement} */ (form.elements.namedItem("active_ms")).value = String(worked());
+  sent = true;
+  save.setAttribute("aria-disabled", "true");
+  save.textContent = save.dataset.saving || "…";
+});
+
+const skip = document.querySelector("[data-skip]");
+skip?.addEventListener("submit", (event) => {
+  if (sent) event.preventDefault();
+  sent = true;
+});
+
+addEventListener("beforeunload", (event) => {
+  if (changed && !sent) event.preventDefault();
+});
+
+// Back brings the page as it was left, with a save button that says it is saving.
+addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  sent = false;
+  save.removeAttribute("aria-disabled");
+  save.replaceChildren(...saveText);
+  widget.start();
+});
+
+function toggleRaw() {
+  const raw = rawToggle?.getAttribute("aria-pressed") !== "true";
+  rawToggle?.setAttribute("aria-pressed", String(raw));
+  for (const element of root.querySelectorAll(".raw")) element.toggleAttribute("hidden", !raw);
+  for (const element of root.querySelectorAll(".rich")) element.toggleAttribute("hidden", raw);
+  document.dispatchEvent(new CustomEvent("contentshown"));
+  desk.say(raw ? "Raw text" : "Formatted text");
+}
+rawToggle?.removeAttribute("hidden");
+rawToggle?.addEventListener("click", toggleRaw);
+
+/** @param {string} name @returns {boolean} */
+function follow(name) {
+  const link = document.querySelector(`[data-key-${name}]`);
+  if (link instanceof HTMLElement) link.click();
+  return Boolean(link);
+}
+
+/** Letters of answers come first: with seven answers, g ranks G, and Shift+G opens the guidelines. @param {string} key @param {KeyboardEvent} event */
+function press(key, event) {
+  if (widget.press(key, event)) return true;
+  if (key === "Enter") {
+    if (widget.complete()) form.requestSubmit();
+    else {
+      leaveOut = widget.mayLeaveOut();
+      ask(widget.missing());
+    }
+    return true;
+  }
+  if (key === "?") return follow("keys");
+  const small = key.toLowerCase();
+  if (small === "r") toggleRaw();
+  else if (small === "g") return follow("guidelines");
+  else if (small === "u") return follow("last");
+  else if (small === "s") return follow("skip");
+  else return false;
+  return true;
+}
+
+/** Says that the lease runs out while there is still time to save. */
+function watchLease() {
+  const notice = document.querySelector("[data-lease]");
+  if (!(notice instanceof HTMLElement)) return;
+  const minutes = Number(notice.dataset.lease);
+  setTimeout(() => {
+    notice.hidden = false;
+    notice.querySelector("span")?.removeAttribute("hidden");
+  }, Math.max(0, minutes - Math.min(3, minutes / 2)) * 60_000);
+}
+
+watchLease();
+listenForKeys(press);
+for (const element of document.querySelectorAll("[data-needs-script]")) element.removeAttribute("hidden");
+if (root.querySelectorAll("[data-answer]").length >= 7) {
+  for (const key of document.querySelectorAll("[data-key-guidelines] kbd, [data-key-name=g]")) key.textContent = "Shift g";
+}
+
+/** Tells the style sheet how high something is, so that nothing comes to lie under it. @param {string} selector @param {string} name */
+function measure(selector, name) {
+  const element = root.querySelector(selector);
+  if (element) new ResizeObserver(() => document.documentElement.style.setProperty(name, `${element.clientHeight}px`)).observe(element);
+}
+measure("[data-dock]", "--dock");
+measure(".asked", "--asked");
+
+// Of a long conversation the last turn is what the answers answer.
+const turns = /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll(".turn"));
+const box = root.querySelector(".asked-scroll");
+if (box && turns.length > 1) box.scrollTop = turns[turns.length - 1].offsetTop;
+widget.start();

@@ -1,0 +1,170 @@
+/* The ranking: type it, drag it, or press buttons. The selects of the form are the truth; the ladder shows and fills them. */
+
+import { append, inSigns, inWords, insert, placesOf, ranksOf, remove, toggleTie } from "./order.js";
+import { makeRung } from "./rung.js";
+
+/** @typedef {import("./widget.js").Desk} Desk */
+
+/** @param {HTMLElement} root the whole desk @param {Desk} desk @returns {import("./widget.js").Widget} */
+export function startLadder(root, desk) {
+  const cards = /** @type {HTMLElement[]} */ ([...root.querySelectorAll("[data-answer]")]);
+  cards.sort((a, b) => Number(a.dataset.answer) - Number(b.dataset.answer));
+  const letters = cards.map((card) => card.dataset.letter || "?");
+  const selects = cards.map((card) => /** @type {HTMLSelectElement} */ (card.querySelector("[data-rank]")));
+  const ladder = /** @type {HTMLElement} */ (root.querySelector("[data-ladder]"));
+  const pool = /** @type {HTMLElement} */ (root.querySelector("[data-pool]"));
+  const clear = /** @type {HTMLElement} */ (root.querySelector("[data-clear]"));
+  const hint = /** @type {HTMLElement} */ (root.querySelector("[data-ladder-hint]"));
+  const rungs = letters.map((letter, index) => makeRung(letter, index));
+  let tieNext = false;
+  /** @type {import("./order.js").Place[]} */
+  let latest = [];
+
+  const ranks = () => selects.map((select) => (select.value ? Number(select.value) : null));
+  const places = () => placesOf(ranks(), latest);
+  /** @param {number} index */
+  const isRanked = (index) => selects[index].value !== "";
+
+  /** @param {(number|null)[]} next */
+  function store(next) {
+    next.forEach((rank, index) => (selects[index].value = rank === null ? "" : String(rank)));
+    tieNext = false;
+    desk.touched();
+    show();
+    desk.say(inWords(places(), letters));
+  }
+
+  /** @param {import("./order.js").Place[]} next */
+  function arrange(next) {
+    latest = next;
+    store(ranksOf(next, letters.length));
+  }
+
+  function show() {
+    const now = places();
+    const shown = ranks();
+    now.forEach((place, at) => {
+      ladder.append(rungs[place.index].element);
+      rungs[place.index].place(at, now.length, place.tied, at ? letters[now[at - 1].index] : "");
+    });
+    rungs.forEach((rung, index) => {
+      if (!isRanked(index)) pool.append(rung.element);
+      const card = cards[index];
+      const badge = /** @type {HTMLElement} */ (card.querySelector("[data-rank-badge]"));
+      const button = /** @type {HTMLElement} */ (card.querySelector("[data-rank-next]"));
+      badge.hidden = !isRanked(index);
+      badge.textContent = isRanked(index) ? `#${shown[index]}` : "";
+      badge.setAttribute("aria-label", `Rank ${shown[index]}`);
+      card.classList.toggle("ranked", isRanked(index));
+      button.classList.toggle("quiet", isRanked(index));
+      button.textContent = isRanked(index) ? "Take out" : "Rank next ";
+      button.setAttribute("aria-label", isRanked(index) ? `Take ${letters[index]} out` : `Rank ${letters[index]} next`);
+      if (!isRanked(index)) button.append(Object.assign(document.createElement("kbd"), { textContent: letters[index].toLowerCase() }));
+    });
+    ladder.classList.toggle("tie-next", tieNext);
+    pool.hidden = now.length === letters.length;
+    clear.hidden = now.length === 0;
+    hint.hidden = now.length > 0;
+    desk.read(inSigns(now, letters) + (tieNext ? " = …" : ""));
+  }
+
+  /** @param {number} index */
+  function rankNext(index) {
+    if (isRanked(index)) {
+      desk.say(`${letters[index]} is ranked already.`);
+      cards[index].classList.remove("nudged");
+      requestAnimationFrame(() => cards[index].classList.add("nudged"));
+      return;
+    }
+    arrange(append(places(), index, tieNext));
+  }
+
+  /** @param {number} index @param {string} what */
+  function press(index, what) {
+    const now = places();
+    const at = now.findIndex((place) => place.index === index);
+    if (what === "joint") arrange(toggleTie(now, at));
+    else if (what === "better") arrange(insert(now, index, at - 1));
+    else if (what === "worse") arrange(insert(now, index, at + 1));
+    else if (what === "out") arrange(remove(now, index));
+    else rankNext(index);
+    rungs[index].keepFocus(what, pool, desk.save);
+  }
+
+  function wire() {
+    ladder.tabIndex = -1;
+    rungs.forEach((rung, index) => rung.element.addEventListener("click", (event) => {
+      const button = event.target instanceof Element && event.target.closest("button");
+      if (!button || button.disabled) return;
+      press(index, button.dataset.does || "");
+      // After a press with the mouse, Enter should save and not press the same button again.
+      if (/** @type {MouseEvent} */ (event).detail) ladder.focus({ preventScroll: true });
+    }));
+    cards.forEach((card, index) => {
+      const button = /** @type {HTMLElement} */ (card.querySelector("[data-rank-next]"));
+      button.hidden = false;
+      button.addEventListener("click", (event) => {
+        if (isRanked(index)) arrange(remove(places(), index));
+        else rankNext(index);
+        if (event.detail) card.focus({ preventScroll: true });
+      });
+    });
+    for (const element of root.querySelectorAll(".rank-choice, .no-script")) element.setAttribute("hidden", "");
+    root.querySelector("[data-ladder-box]")?.removeAttribute("hidden");
+    clear.addEventListener("click", () => {
+      arrange([]);
+      cards[0].focus();
+    });
+    makeDraggable();
+  }
+
+  function makeDraggable() {
+    const Sortable = /** @type {any} */ (globalThis).Sortable;
+    if (!Sortable) return;
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    for (const list of [ladder, pool]) {
+      Sortable.create(list, {
+        group: "ladder", handle: ".grip", draggable: ".rung", animation: still ? 0 : 120, forceFallback: true, fallbackTolerance: 4,
+        delay: 120, delayOnTouchOnly: true, touchStartThreshold: 6, ghostClass: "ghost", fallbackClass: "carried",
+        onEnd(/** @type {any} */ event) {
+          const index = Number(event.item.dataset.index);
+          arrange(event.to === pool ? remove(places(), index) : insert(places(), index, event.newDraggableIndex));
+        },
+      });
+    }
+  }
+
+  wire();
+  return {
+    complete: () => selects.every((select) => select.value),
+    mayLeaveOut: () => places().length > 1,
+    missing() {
+      const left = letters.filter((_, index) => !isRanked(index));
+      return places().length > 1 ? `Not ranked: ${left.join(", ")}. To save it like this, click Save.` : "Rank the answers first: type their letters, best to worst.";
+    },
+    /** Equal numbers that were set one by one become competition ranks before they are sent. */
+    write: () => ranksOf(places(), letters.length).forEach((rank, index) => (selects[index].value = rank === null ? "" : String(rank))),
+    /** @param {string} key @param {KeyboardEvent} event @returns {boolean} */
+    press(key, event) {
+      const index = event.shiftKey ? -1 : letters.findIndex((letter) => letter.toLowerCase() === key.toLowerCase());
+      const focused = event.target instanceof Element ? event.target.closest("[data-answer], [data-index]") : null;
+      if (index >= 0) rankNext(index);
+      else if (key === "=" && places().length) {
+        tieNext = !tieNext;
+        show();
+        desk.say(tieNext ? "The next one ties with the one before." : "No tie.");
+      } else if (key === "Backspace") {
+        const last = places().at(-1);
+        if (tieNext || !last) {
+          tieNext = false;
+          show();
+        } else arrange(remove(places(), last.index));
+      } else if (/^[1-9]$/.test(key) && focused instanceof HTMLElement && Number(key) <= letters.length) {
+        const at = Number(focused.dataset.answer ?? focused.dataset.index);
+        store(ranks().map((rank, here) => (here === at ? Number(key) : rank)));
+      } else return false;
+      return true;
+    },
+    start: show,
+  };
+}

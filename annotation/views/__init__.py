@@ -1,0 +1,1 @@
+"""The pages of annotation: parse, call one step, render."""

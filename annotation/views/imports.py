@@ -1,0 +1,136 @@
+"""Bringing a file in: upload, map its fields with a preview, import all of it or nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+from webapp.people.permitting import project
+
+from annotation import importing
+from annotation import mapping as mappings
+from annotation.formats.jsonl import Problem
+from annotation.importing import ImportRefused
+from annotation.models import Import
+from annotation.requests import ProjectRequest
+
+#: what the mapping form asks: word, label, help
+ASKED = [
+    ("id", "Id", "One field. An item with an id that is there already is not imported twice."),
+    ("prompt", "Prompt", "One field, or several joined: instruction,input"),
+    ("context", "Reference passages", "Shown beside the prompt and given to the model. Leave empty if there are none."),
+    ("responses", "Answers", "One field with a list, or one field an answer: response1,response2"),
+    ("sources", "Who wrote them", "Never shown to annotators."),
+    ("group", "Group", "Items of one group stay on one side of every split. Empty: the prompt decides."),
+    ("ranks", "Ranks", "A list of ranks that people gave, 1 = best, equal = tie."),
+    ("winner", "Winner", "The better of two: 1, 2, or 0 for a tie."),
+    ("votes", "Votes", "A list of winners, one an annotator, or of objects."),
+    ("vote_winner", "… winner in a vote", "Where votes are objects: the field with the winner."),
+    ("vote_annotator", "… annotator in a vote", "Where votes are objects: the field with the annotator."),
+    ("annotator", "Annotator", "The field with a pseudonym, or =name for one name for all."),
+    ("codes", "Codes", "Translates the file's words for winners: a1:1,a2:2,equal:0"),
+    ("where", "Only where", "Takes only records where a field has a value: strict=true"),
+]
+
+
+@project("import")
+def upload(request: ProjectRequest, slug: str) -> HttpResponse:
+    problems: list[Problem] = []
+    if request.method == "POST":
+        file = request.FILES.get("file")
+        if file is None:
+            problems = [Problem(0, "", "choose a file first")]
+        else:
+            try:
+                batch = importing.receive(
+                    project=request.project, name=file.name or "file", chunks=file.chunks(), actor=request.user
+                )
+                return redirect("import_mapping", slug=slug, import_id=batch.pk)
+            except ImportRefused as refusal:
+                problems = refusal.problems
+    context = {
+        "project": request.project,
+        "question": request.project.questions.get(),
+        "problems": problems,
+        "imports": request.project.imports.select_related("created_by")[:50],
+    }
+    return render(request, "annotation/import.html", context, status=400 if problems else 200)
+
+
+@project("import")
+def map_and_import(request: ProjectRequest, slug: str, import_id: int) -> HttpResponse:
+    batch = get_object_or_404(Import, pk=import_id, project=request.project)
+    if batch.done_at or not batch.stored_as:
+        return redirect("import", slug=slug)
+    path = importing.uploads() / batch.stored_as
+    try:
+        first = importing.first_records(path, 1)[0]
+    except FileNotFoundError:
+        messages.error(request, "The uploaded file is gone. Choose it again.")
+        Import.objects.filter(pk=batch.pk).delete()
+        return redirect("import", slug=slug)
+    chosen = _chosen(request) if request.method == "POST" else mappings.guess(first)
+    problems: list[Problem] = []
+    if request.method == "POST" and "preview" not in request.POST:
+        try:
+            with path.open("rb") as file:
+                counts = importing.import_file(
+                    project=request.project, file=file, mapping=chosen, actor=request.user, batch=batch
+                )
+        except ImportRefused as refusal:
+            problems = refusal.problems
+        else:
+            path.unlink(missing_ok=True)
+            messages.success(request, _said(counts))
+            return redirect("project", slug=slug)
+    context = _mapping_page(request, batch, first, chosen) | {"problems": problems}
+    return render(request, "annotation/import_mapping.html", context, status=400 if problems else 200)
+
+
+@project("import")
+@require_POST
+def discard(request: ProjectRequest, slug: str, import_id: int) -> HttpResponse:
+    batch = get_object_or_404(Import, pk=import_id, project=request.project, done_at=None)
+    if batch.stored_as:
+        (importing.uploads() / batch.stored_as).unlink(missing_ok=True)
+    batch.delete()
+    return redirect("import", slug=slug)
+
+
+def _chosen(request: ProjectRequest) -> dict[str, str]:
+    chosen = {word: request.POST.get(word, "").strip() for word, _, _ in ASKED}
+    return {word: fields for word, fields in chosen.items() if fields}
+
+
+def _mapping_page(request: ProjectRequest, batch: Import, first: dict[str, Any], chosen: dict[str, str]) -> dict[str, Any]:
+    """The form, filled, with the first record and what the mapping makes of it."""
+    preview, wrong = None, None
+    try:
+        preview = mappings.draft(1, first, mappings.check_mapping(chosen))
+    except Problem as problem:
+        wrong = problem
+    shown = chosen or {word: word for word in ("id", "prompt", "responses")}
+    fields = [{"word": word, "label": label, "help": text, "value": shown.get(word, "")} for word, label, text in ASKED]
+    return {
+        "project": request.project,
+        "batch": batch,
+        "fields": fields,
+        "names": sorted(first),
+        "record": importing.as_json(first),
+        "preview": preview,
+        "preview_problem": wrong,
+    }
+
+
+def _said(counts: importing.Counts) -> str:
+    said = f"{counts.items} items with {counts.responses} answers are in"
+    if counts.judgements:
+        said += f", and {counts.judgements} judgements of {counts.annotators} annotators who were new"
+    if counts.already_there:
+        said += f"; {counts.already_there} were there already"
+    if counts.left_out:
+        said += f"; {counts.left_out} were left out by the filter"
+    return said + "."
