@@ -1,0 +1,219 @@
+"""Freezes judgements into a snapshot: rows that never change, split by group so that no prompt is on both sides.
+
+A group's side comes from a hash of the group and the split's seed alone, so it stays the same from one snapshot of a project
+to the next, however many judgements are added. Only when that would leave a side empty, the groups that hash lowest fill it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from feinschliff import rows as row_kinds
+from webapp.people import auditing
+from webapp.people.models import User
+
+from annotation import judging
+from annotation.kinds import KINDS
+from annotation.models import Item, Judgement, Project
+from training.models import Snapshot
+
+#: row kind -> what it is, in the order in which the form offers them
+OFFERED = {
+    "ranking": "Rankings: one row a judgement, ties kept",
+    "pair": "Pairs: every better and worse answer of a judgement, ties dropped",
+}
+SPLITS = ("train", "heldout")
+
+
+class CannotFreeze(Exception):
+    """There is nothing to freeze, or not in the way that was asked; the text says why."""
+
+
+@dataclass
+class Frozen:
+    """Rows by split, and what they came from."""
+
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {split: [] for split in SPLITS})
+    judgement_ids: list[int] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+def freeze(
+    *, project: Project, rows: str, heldout: float = 0.2, split_seed: int = 0, actor: User | None = None
+) -> Snapshot:
+    """The snapshot of what the project holds now; the one that is there already if nothing changed. Raises CannotFreeze."""
+    if rows not in OFFERED:
+        raise CannotFreeze(f"There are no rows of kind “{rows}”. The kinds are: {', '.join(OFFERED)}.")
+    if not 0.01 <= heldout <= 0.9:
+        raise CannotFreeze("The share held out is between 0.01 and 0.9.")
+    with transaction.atomic():
+        _one_moment()
+        frozen = _rows_of(project, rows, heldout, split_seed)
+        options = {"heldout": heldout, "split_seed": split_seed}
+        files = {split: "".join(_lines(frozen.rows[split])).encode() for split in SPLITS}
+        manifest = {
+            "project": project.slug,
+            "rows": rows,
+            "options": options,
+            "counts": _counts(frozen),
+            "sha256": {split: hashlib.sha256(content).hexdigest() for split, content in files.items()},
+        }
+        name = hashlib.sha256(_canonical(manifest).encode()).hexdigest()
+        there = Snapshot.objects.filter(hash=name).first()
+        _write(name, files, manifest)
+        if there is not None:
+            return there
+        auditing.record(actor=actor, action="freeze", subject=project.slug, rows=rows, hash=name)
+        return Snapshot.objects.create(
+            project=project, hash=name, rows=rows, counts=manifest["counts"], options=options,
+            judgement_ids=frozen.judgement_ids, created_by=actor,
+        )  # fmt: skip
+
+
+def folder(snapshot: Snapshot) -> Path:
+    """Where its rows lie."""
+    return Path(settings.HOME) / "snapshots" / snapshot.hash
+
+
+def verify(snapshot: Snapshot) -> None:
+    """Raises CannotFreeze if the files are not those that were frozen."""
+    manifest = json.loads((folder(snapshot) / "manifest.json").read_text("utf-8"))
+    if hashlib.sha256(_canonical(manifest).encode()).hexdigest() != snapshot.hash:
+        raise CannotFreeze(f"The manifest of snapshot {snapshot.hash[:12]} was changed; its rows cannot be trusted.")
+    for split, digest in manifest["sha256"].items():
+        with (folder(snapshot) / f"{split}.jsonl").open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != digest:
+                raise CannotFreeze(f"The {split} rows of snapshot {snapshot.hash[:12]} were changed; freeze again.")
+
+
+def sides(groups: Iterable[str], heldout: float, seed: int) -> dict[str, str]:
+    """Group -> split. Every group's own hash decides; with two groups or more no side stays empty."""
+    order = sorted(set(groups), key=lambda group: _fraction(group, seed))
+    held = {group for group in order if _fraction(group, seed) < heldout}
+    if len(order) > 1:
+        held = held or {order[0]}
+        held -= {order[-1]}
+    return {group: "heldout" if group in held else "train" for group in order}
+
+
+def _fraction(group: str, seed: int) -> float:
+    return int.from_bytes(hashlib.sha256(f"{seed}:{group}".encode()).digest()[:8]) / 2**64
+
+
+def _one_moment() -> None:
+    """Everything is read as it stood when the freeze began, however much is judged meanwhile."""
+    if not connection.in_atomic_block or connection.savepoint_ids:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+
+def _rows_of(project: Project, kind: str, heldout: float, seed: int) -> Frozen:
+    question = project.questions.get()
+    asked = KINDS[question.kind]
+    judgements = list(judging.current(project_id=project.pk).select_related("member").order_by("item__position", "id"))
+    if not judgements:
+        raise CannotFreeze("There are no judgements yet. Judge some items, or import ranks with them, then freeze.")
+    items = {
+        item.pk: item
+        for item in Item.objects.filter(project=project, judgements__isnull=False)
+        .distinct()
+        .prefetch_related("responses")
+    }
+    side = sides((item.group for item in items.values()), heldout, seed)
+    frozen = Frozen()
+    for judgement in judgements:
+        item = items[judgement.item_id]
+        answer = judgement.answers[question.name]
+        ranking = _ranking(item, judgement, asked.ranks(answer, len(item.responses.all())))
+        made = _projected(kind, ranking, asked.strength(answer), frozen.dropped)
+        frozen.rows[side[item.group]].extend(made)
+        if made:
+            frozen.judgement_ids.append(judgement.pk)
+    if not frozen.judgement_ids:
+        raise CannotFreeze("Every judgement is a tie: as pairs, nothing is left of them. Freeze rankings instead.")
+    return frozen
+
+
+def _ranking(item: Item, judgement: Judgement, ranks: list[int | None]) -> dict[str, Any]:
+    return {
+        "prompt": _prompt(item),
+        "completions": [response.text for response in item.responses.all()],
+        "ranks": ranks,
+        "weight": 1.0,
+        "item": item.key,
+        "annotators": [judgement.member.pseudonym],
+        "group": item.group,
+        "judgements": [judgement.pk],
+    }
+
+
+def _prompt(item: Item) -> Any:  # noqa: ANN401 - a text, or a list of messages
+    """What a model reads: the question first, then the passages, so that cutting from the end cuts passages."""
+    messages = [dict(message) for message in item.prompt]
+    passages = "\n\n".join(f"{p['title']}\n{p['text']}" if p["title"] else p["text"] for p in item.context)
+    if passages:
+        messages[-1]["content"] += "\n\n" + passages
+    if len(messages) == 1 and messages[0]["role"] == "user":
+        return messages[0]["content"]
+    return messages
+
+
+def _projected(
+    kind: str, ranking: dict[str, Any], strength: float | None, dropped: dict[str, int]
+) -> list[dict[str, Any]]:
+    if kind == "ranking":
+        return [ranking]
+    pairs, ties = row_kinds.ranking_to_pairs(ranking)
+    if ties:
+        dropped["ties"] = dropped.get("ties", 0) + ties
+    return [pair | {"margin": strength} for pair in pairs]
+
+
+def _counts(frozen: Frozen) -> dict[str, Any]:
+    groups = {split: len({row["group"] for row in frozen.rows[split]}) for split in SPLITS}
+    return {
+        **{split: len(frozen.rows[split]) for split in SPLITS},
+        "groups": groups,
+        "judgements": len(frozen.judgement_ids),
+        "dropped": frozen.dropped,
+    }
+
+
+def _canonical(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    return (_canonical(row) + "\n" for row in rows)
+
+
+def _write(name: str, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
+    """The snapshot's folder, complete or not there: written beside, flushed, then renamed."""
+    top = Path(settings.HOME) / "snapshots"
+    top.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (top / name).exists():
+        return
+    beside = Path(tempfile.mkdtemp(dir=top, prefix=".writing-"))
+    for file, content in [
+        *((f"{s}.jsonl", c) for s, c in files.items()),
+        ("manifest.json", _canonical(manifest).encode()),
+    ]:
+        with (beside / file).open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+    try:
+        beside.rename(top / name)
+    except OSError:  # another process froze the same content at the same moment
+        shutil.rmtree(beside)

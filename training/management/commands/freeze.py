@@ -1,0 +1,31 @@
+"""manage.py freeze PROJECT --rows ranking"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from annotation.management.reading import finish, project_named
+from training import freezing
+
+
+class Command(BaseCommand):
+    help = "Freezes a project's judgements into a snapshot and prints its hash."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("project")
+        parser.add_argument("--rows", default="ranking", choices=list(freezing.OFFERED))
+        parser.add_argument("--heldout", type=float, default=0.2, help="share of the groups that is never trained on")
+        parser.add_argument("--split-seed", type=int, default=0, help="another seed holds out other groups")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, **options: Any) -> None:  # noqa: ANN401 - argparse's values
+        project = project_named(options["project"])
+        try:
+            made = freezing.freeze(
+                project=project, rows=options["rows"], heldout=options["heldout"], split_seed=options["split_seed"]
+            )
+        except freezing.CannotFreeze as wrong:
+            raise CommandError(str(wrong)) from None
+        finish(self, made.hash, {"hash": made.hash, "rows": made.rows, **made.counts}, as_json=options["json"])

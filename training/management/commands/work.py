@@ -1,0 +1,19 @@
+"""manage.py work: the worker that `manage.py run` starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from training.working import LauncherMissing, Worker
+
+
+class Command(BaseCommand):
+    help = "Works runs, one after the other, until told to stop."
+
+    def handle(self, **options: Any) -> None:  # noqa: ANN401 - argparse's values
+        try:
+            Worker().serve()
+        except LauncherMissing as wrong:
+            raise CommandError(str(wrong)) from None

@@ -1,0 +1,134 @@
+"""What training keeps: snapshots that never change, runs under a fenced lease, what they reported, the models they left."""
+
+import pgtrigger
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from annotation.models import Project
+
+
+class Snapshot(models.Model):
+    """Judgements frozen into content-hashed rows, split by group. The rows are files named by the hash."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="snapshots")
+    hash = models.CharField(max_length=64, unique=True)
+    rows = models.CharField(max_length=20, help_text="Row kind, as in feinschliff.rows.")
+    counts = models.JSONField(help_text="Rows and groups on each side, and what the projection dropped.")
+    options = models.JSONField(help_text="Share held out, and the split's seed.")
+    judgement_ids = ArrayField(models.BigIntegerField())
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        triggers = [
+            pgtrigger.Protect(name="snapshots_never_change", operation=pgtrigger.Update | pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rows} {self.hash[:12]}"
+
+
+class Run(models.Model):
+    """One trainer at work on one snapshot. Whoever works it holds a lease; `lease_epoch` stands in every write of theirs."""
+
+    QUEUED, STARTING, RUNNING, STOPPING = "queued", "starting", "running", "stopping"
+    SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
+    LIVE = (QUEUED, STARTING, RUNNING, STOPPING)
+    HELD = (STARTING, RUNNING, STOPPING)
+    ENDED = (SUCCEEDED, FAILED, CANCELLED)
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="runs")
+    snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="runs")
+    trainer = models.CharField(max_length=80)
+    trainer_version = models.CharField(max_length=40, blank=True)
+    resumable = models.BooleanField(default=False)
+    config = models.JSONField()
+    seed = models.PositiveIntegerField(default=0)
+    models_used = models.JSONField(help_text="Role -> model string.")
+    versions = models.JSONField(default=dict, help_text="Code versions the run was made with.")
+    state = models.CharField(max_length=10, default=QUEUED)
+    message = models.CharField(max_length=200, blank=True, help_text="What the trainer says it is doing.")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease_epoch = models.PositiveIntegerField(default=0)
+    lease_until = models.DateTimeField(null=True)
+    worker = models.CharField(max_length=120, blank=True)
+    handle = models.TextField(blank=True, help_text="How its launcher finds it again.")
+    log_offset = models.BigIntegerField(default=0)
+    cancel_requested_at = models.DateTimeField(null=True)
+    done = models.PositiveBigIntegerField(default=0)
+    total = models.PositiveBigIntegerField(default=0)
+    numbers = models.JSONField(default=dict)
+    error = models.TextField(blank=True, help_text="The cause of failure, in one sentence.")
+    launched_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["id"], condition=Q(state__in=["queued", "starting", "running", "stopping"]), name="live_runs"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"run {self.pk}: {self.trainer}"
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in self.LIVE
+
+
+class Metric(models.Model):
+    """One number that a run reported at a step. NaN and infinity are kept as null."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metrics")
+    attempt = models.PositiveSmallIntegerField()
+    step = models.BigIntegerField()
+    name = models.CharField(max_length=120)
+    value = models.FloatField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["run", "name", "step"], name="metrics_of_a_run")]
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.step}={self.value}"
+
+
+class Sample(models.Model):
+    """A text that a run wrote on the way, to look at."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="samples")
+    prompt = models.JSONField()
+    text = models.TextField()
+    values = models.JSONField(default=dict)
+    at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.text[:60]
+
+
+class Model(models.Model):
+    """What a run left behind. Its string is `run:<id>`."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="models")
+    run = models.OneToOneField(Run, on_delete=models.PROTECT, related_name="model")
+    name = models.CharField(max_length=120)
+    yields = models.JSONField(help_text="The verbs it has.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def ref(self) -> str:
+        return f"run:{self.run_id}"

@@ -1,0 +1,1 @@
+"""The pages of training: parse, call one step, render."""

@@ -1,0 +1,16 @@
+"""What is installed, and who was refused and why."""
+
+from django.http import HttpResponse
+from django.shortcuts import render
+from webapp.people.permitting import SignedInRequest, site
+
+from training.listing import ListingFailed, listing
+
+
+@site("see_plugins")
+def plugins(request: SignedInRequest) -> HttpResponse:
+    try:
+        found, failed = listing(), ""
+    except ListingFailed as wrong:
+        found, failed = None, str(wrong)
+    return render(request, "training/plugins.html", {"listing": found, "failed": failed})

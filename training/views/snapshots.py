@@ -1,0 +1,94 @@
+"""Freezing, and looking at what was frozen."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+from django import forms
+from django.contrib import messages
+from django.http import FileResponse, Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from webapp.people.permitting import project
+
+from annotation import judging
+from annotation.requests import ProjectRequest
+from training import freezing
+from training.models import Snapshot
+
+
+class FreezeForm(forms.Form):
+    rows = forms.ChoiceField(
+        choices=list(freezing.OFFERED.items()), initial="ranking", help_text="What a trainer learns from."
+    )
+    heldout = forms.FloatField(
+        min_value=0.01,
+        max_value=0.9,
+        initial=0.2,
+        label="Share held out",
+        help_text="Of the prompts; never trained on.",
+    )
+    split_seed = forms.IntegerField(
+        min_value=0, max_value=2**31 - 1, initial=0, help_text="Another seed holds out other prompts."
+    )
+
+
+@project("freeze")
+def snapshots(request: ProjectRequest, slug: str) -> HttpResponse:
+    form = FreezeForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = freezing.freeze(project=request.project, actor=request.user, **form.cleaned_data)
+        except freezing.CannotFreeze as wrong:
+            form.add_error(None, str(wrong))
+        else:
+            messages.success(
+                request, f"Frozen: {made.counts['train']} rows to train on, {made.counts['heldout']} held out."
+            )
+            return redirect("snapshot", slug=slug, name=made.hash)
+    context = {
+        "project": request.project,
+        "form": form,
+        "snapshots": request.project.snapshots.select_related("created_by")[:100],
+        "judgements": judging.current(project_id=request.project.pk).count(),
+    }
+    return render(request, "training/snapshots.html", context)
+
+
+@project("freeze")
+def snapshot(request: ProjectRequest, slug: str, name: str) -> HttpResponse:
+    found = get_object_or_404(Snapshot, project=request.project, hash=name)
+    context = {
+        "project": request.project,
+        "snapshot": found,
+        "rows": _first_rows(found),
+        "runs": found.runs.all(),
+        "ids": found.judgement_ids[:200],
+        "more_ids": max(0, len(found.judgement_ids) - 200),
+        "splits": freezing.SPLITS,
+    }
+    return render(request, "training/snapshot.html", context)
+
+
+def _first_rows(found: Snapshot) -> list[str]:
+    try:
+        with (freezing.folder(found) / "train.jsonl").open(encoding="utf-8") as file:
+            return [
+                json.dumps(json.loads(line), ensure_ascii=False, indent=2)[:3000] for line in itertools.islice(file, 2)
+            ]
+    except OSError:
+        return []
+
+
+@project("freeze")
+def download(request: ProjectRequest, slug: str, name: str, split: str) -> FileResponse:
+    found = get_object_or_404(Snapshot, project=request.project, hash=name)
+    if split not in freezing.SPLITS:
+        raise Http404
+    try:
+        file = (freezing.folder(found) / f"{split}.jsonl").open("rb")
+    except FileNotFoundError:
+        raise Http404 from None
+    return FileResponse(
+        file, as_attachment=True, filename=f"{slug}-{name[:12]}-{split}.jsonl", content_type="application/jsonl"
+    )
