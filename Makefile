@@ -41,7 +41,7 @@ check: setup $(STAMPS)/dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m deptry .
+	$(BIN)/python -m deptry . --config .ci/deptry.toml
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 bench: setup

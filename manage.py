@@ -64,11 +64,14 @@ def database(argv: list[str]) -> contextlib.AbstractContextManager[None]:
     command = argv[1] if len(argv) > 1 else "help"
     asks_only = {"-h", "--help", "--version"} & set(argv)
     named = command == "check" and any(part.startswith("--database") for part in argv)
-    if os.environ.get("DATABASE_URL") or asks_only or (command in WITHOUT_DATABASE and not named):
+    if asks_only or (command in WITHOUT_DATABASE and not named):
         return contextlib.nullcontext()
     from webapp import postgres
     from webapp.home import home
 
+    if os.environ.get("DATABASE_URL"):
+        postgres.wait_for_given_server(lambda line: print(line, file=sys.stderr, flush=True))
+        return contextlib.nullcontext()
     return postgres.running(home())
 
 

@@ -12,7 +12,8 @@ from training import preparing
 from training.models import Metric, Run
 
 POINTS = 400  # a curve is thinned to about this many
-LOG_TAIL = 16_000  # bytes
+LOG_READ = 256_000  # bytes at the end of the output, protocol lines among them
+LOG_TAIL = 16_000  # characters shown
 WHO = {
     "model": "this model", "random": "a coin", "constant": "always the same score", "longer": "the longer answer",
     "untrained": "before training",
@@ -61,12 +62,13 @@ def log_tail(run: Run) -> str:
     path: Path = preparing.folder(run) / "output.log"
     try:
         with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - LOG_TAIL))
-            text = file.read().decode("utf-8", "replace")
+            start = max(0, file.seek(0, 2) - LOG_READ)
+            file.seek(start)
+            lines = file.read().decode("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return ""
-    return "\n".join(line for line in text.splitlines() if not line.startswith('{"type"'))[-LOG_TAIL:]
+    whole = lines[1:] if start else lines  # the first may be the end of a line
+    return "\n".join(line for line in whole if not line.startswith('{"type"'))[-LOG_TAIL:]
 
 
 def comparisons(numbers: dict[str, Any]) -> list[tuple[str, list[Bar]]]:

@@ -232,6 +232,8 @@ def prepare(*, online: bool = False) -> None:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # a run's log is read on a page, not in a terminal
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if not online:
         os.environ["HF_HUB_OFFLINE"] = "1"
 

@@ -40,7 +40,7 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON is any of six types
 
 def emit(kind: str, **fields: object) -> None:
     """One line of the protocol. Written whole, so that lines of threads do not mix."""
-    line = json.dumps({"type": kind, **plain(fields)}, ensure_ascii=True, allow_nan=False)
+    line = json.dumps({"type": kind, **plain(fields)}, allow_nan=False)
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

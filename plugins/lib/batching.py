@@ -1,20 +1,29 @@
-"""Length-bucketed batches under a budget of padded tokens: little padding, yet a fresh random order every epoch.
+"""Batches under a budget of padded tokens: neighbours in length, rows of one prompt together, a fresh order every epoch.
 
-Departs from plain bucketing: lengths are sorted only within random pools, so a batch still mixes prompts.
+Departs from plain bucketing: rows of the same prompt come into the same batch where they fit, and a sequence that several
+of them share counts once, since it will go through the model once. InstructGPT (section 3.5) found that comparisons of one
+prompt that are scattered over batches overfit within an epoch.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
-POOL = 256
+Lengths = Mapping[Hashable, int]
 
 
 def batches(
-    rows: Sequence[T], size: Callable[[T], tuple[int, int]], *, budget: int, seed: int, epoch: int, most: int = 64
+    rows: Sequence[T],
+    lengths: Callable[[T], Lengths],
+    prompt: Callable[[T], Hashable],
+    *,
+    budget: int,
+    seed: int,
+    epoch: int,
+    most: int = 64,
 ) -> list[list[T]]:
-    """The epoch's batches. `size` gives (sequences, longest sequence) of a row; a batch pads all to its longest.
+    """The epoch's batches. `lengths` gives a row's sequences and how many tokens each has.
 
     A row that is over the budget alone gets a batch of its own; no batch has more than `most` rows. The same seed and
     epoch give the same batches, which is what resuming in the middle of an epoch rests on.
@@ -22,24 +31,26 @@ def batches(
     rng = random.Random(f"{seed}/{epoch}")  # noqa: S311 - an order, not a secret
     order = list(rows)
     rng.shuffle(order)
-    found: list[list[T]] = []
-    for start in range(0, len(order), POOL):
-        pool = sorted(order[start : start + POOL], key=lambda row: size(row)[1])
-        found += packed(pool, size, budget=budget, most=most)
+    together: dict[Hashable, list[T]] = {}
+    for row in order:
+        together.setdefault(prompt(row), []).append(row)
+    longest = {key: max(max(lengths(row).values()) for row in found) for key, found in together.items()}
+    ordered = [row for key in sorted(together, key=longest.__getitem__) for row in together[key]]
+    found = packed(ordered, lengths, budget=budget, most=most)
     rng.shuffle(found)
     return found
 
 
-def packed(rows: Sequence[T], size: Callable[[T], tuple[int, int]], *, budget: int, most: int = 64) -> list[list[T]]:
-    """Neighbouring rows packed into batches under the budget, order kept."""
+def packed(rows: Sequence[T], lengths: Callable[[T], Lengths], *, budget: int, most: int = 64) -> list[list[T]]:
+    """Neighbouring rows packed into batches, order kept: different sequences times the longest stays in the budget."""
     found: list[list[T]] = []
     current: list[T] = []
-    sequences = longest = 0
+    held: dict[Hashable, int] = {}
     for row in rows:
-        count, length = size(row)
-        if current and (len(current) >= most or (sequences + count) * max(longest, length) > budget):
+        wider = held | dict(lengths(row))
+        if current and (len(current) >= most or len(wider) * max(wider.values()) > budget):
             found.append(current)
-            current, sequences, longest = [], 0, 0
+            current, wider = [], dict(lengths(row))
         current.append(row)
-        sequences, longest = sequences + count, max(longest, length)
+        held = wider
     return [*found, current] if current else found

@@ -1,7 +1,8 @@
 """How good the scores are on held-out rows, beside what costs nothing: chance, a constant, the longer answer."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from feinschliff.rows import group_of
@@ -25,9 +26,10 @@ class Judged:
     group: str
     prompt: str
 
-    @property
-    def size(self) -> tuple[int, int]:
-        return len(self.sequences), max(len(sequence.ids) for sequence in self.sequences)
+    @cached_property
+    def lengths_by_sequence(self) -> dict[Hashable, int]:
+        """The row's different sequences, and how many tokens each has."""
+        return {tuple(sequence.ids): len(sequence.ids) for sequence in self.sequences}
 
 
 def accuracy(rows: Sequence[Judged], scores: Sequence[Sequence[float]]) -> float | None:

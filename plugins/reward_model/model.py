@@ -52,7 +52,7 @@ class RewardModel:
         was_training = self.model.training
         self.model.eval()
         with torch.inference_mode():
-            for batch in packed(order, lambda place: (1, len(sequences[place].ids)), budget=SCORING_TOKENS):
+            for batch in packed(order, lambda place: {place: len(sequences[place].ids)}, budget=SCORING_TOKENS):
                 values = self.forward([sequences[place] for place in batch]).tolist()
                 for place, value in zip(batch, values, strict=True):
                     found[place] = value

@@ -83,7 +83,8 @@ class Loop:
         config = self.run.config
         return batches(
             self.rows,
-            lambda row: row.size,
+            lambda row: row.lengths_by_sequence,
+            lambda row: row.prompt,
             budget=config.batch_tokens,
             most=config.batch_rows,
             seed=self.run.seed,

@@ -41,6 +41,6 @@ def _tabs(request: HttpRequest) -> list[dict[str, Any]]:
         for route, title, action in PROJECT_TABS
         if may(request.user, action, getattr(request, "role", None))
     ]
-    inside = [url for url, _ in shown[1:] if request.path.startswith(url)]
-    current = inside[0] if inside else shown[0][0]
+    path = request.path.replace("/import/", "/items/")  # importing has no tab of its own
+    current = next((url for url, _ in shown[1:] if path.startswith(url)), shown[0][0])
     return [{"title": title, "url": url, "current": url == current} for url, title in shown]

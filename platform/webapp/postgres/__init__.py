@@ -22,10 +22,11 @@ from webapp.home import CannotStart, ensure_home
 
 from . import cluster, server
 from .binaries import find_binaries
+from .given import wait_for_given_server
 from .place import DATABASE, PORT, ROLE, Place, find_place, record_place
 from .server import Say, refuse_forgetful
 
-__all__ = ["CannotStart", "answers", "database_settings", "ensure_up", "refuse_forgetful", "running", "stop_if_unused"]
+__all__ = ["CannotStart", "answers", "database_settings", "ensure_up", "refuse_forgetful", "running", "stop_if_unused", "wait_for_given_server"]
 
 
 def database_settings(home: Path) -> dict[str, Any]:

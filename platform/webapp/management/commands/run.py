@@ -55,6 +55,7 @@ class Command(BaseCommand):
     @contextlib.contextmanager
     def database(self) -> Iterator[None]:
         if os.environ.get("DATABASE_URL"):
+            postgres.wait_for_given_server(self.say)
             yield
             return
         with postgres.running(home(), self.say):
