@@ -1,4 +1,7 @@
-"""Ranking: put two to ten responses in order, ties allowed. Answer: {"ranks": [2, 1, 2, 4]}."""
+"""Ranking: put two to ten responses in order; ties and responses left out are allowed.
+
+Answer: {"ranks": [2, 1, null, 2]}, 1 = best, equal = tie, null = not ranked, by standard competition ranking.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,9 +21,8 @@ class Ranking:
             if text and not (text.isascii() and text.isdigit()):
                 raise BadAnswer(f"The rank of answer {chr(65 + place)} is a whole number, not “{text[:20]}”.")
             ranks[position] = int(text) if text else None
-        missing = [chr(65 + place) for place, position in enumerate(order) if ranks[position] is None]
-        if missing:
-            raise BadAnswer(f"Give every answer a rank: {', '.join(missing)} has none yet. Equal numbers are ties.")
+        if sum(rank is not None for rank in ranks) < 2:
+            raise BadAnswer("Rank at least two answers: 1 for the best, 2 for the next. Equal numbers are ties.")
         return self.check({"ranks": ranks}, len(order))
 
     def check(self, answer: object, count: int) -> Answer:

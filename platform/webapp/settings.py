@@ -166,5 +166,5 @@ LOCAL_MODELS = env.list("FEINSCHLIFF_LOCAL_MODELS", default=[])
 # A lease on an item runs out after this many minutes without a submit.
 ASSIGNMENT_MINUTES = env.int("ASSIGNMENT_MINUTES", default=60)
 # A worker that has not beaten for this many seconds has lost its run to the next.
-RUN_LEASE_SECONDS = env.int("RUN_LEASE_SECONDS", default=60)
+RUN_LEASE_SECONDS = env.int("RUN_LEASE_SECONDS", default=30)
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=256 * 1024 * 1024)

@@ -26,7 +26,10 @@ from .given import wait_for_given_server
 from .place import DATABASE, PORT, ROLE, Place, find_place, record_place
 from .server import Say, refuse_forgetful
 
-__all__ = ["CannotStart", "answers", "database_settings", "ensure_up", "refuse_forgetful", "running", "stop_if_unused", "wait_for_given_server"]
+__all__ = [
+    "CannotStart", "answers", "database_settings", "ensure_up", "refuse_forgetful", "running", "stop_if_unused",
+    "wait_for_given_server",
+]  # fmt: skip
 
 
 def database_settings(home: Path) -> dict[str, Any]:

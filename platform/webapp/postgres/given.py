@@ -16,6 +16,7 @@ STARTING_LIMIT = 30.0  # seconds
 
 def wait_for_given_server(say: Say) -> None:
     """Connects as Django will. A server that is not there yet may still be starting; one that says no has decided."""
+    import psycopg
     from django.db import connection
 
     parameters = {**connection.get_connection_params(), "connect_timeout": 5}
@@ -23,9 +24,9 @@ def wait_for_given_server(say: Say) -> None:
     told = False
     while True:
         try:
-            connection.Database.connect(**parameters).close()
+            psycopg.connect(**parameters).close()
             return
-        except connection.Database.OperationalError as error:
+        except psycopg.OperationalError as error:
             reason = str(error).strip().splitlines()[0]
             refused = "FATAL" in str(error) and "starting up" not in str(error)
             if refused or time.monotonic() > until:
