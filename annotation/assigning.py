@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F
 from django.db.models.functions import Now
 
 from annotation.models import Assignment, Item, Membership, Project
@@ -121,9 +121,10 @@ def set_overlap(*, project: Project, overlap: int) -> None:
 
 def progress(*, project: Project, member: Membership | None = None) -> Progress:
     """Where the project stands, and how much of it is `member`'s."""
-    open_slots = Q(assignments__state=Assignment.OPEN)
     items = Item.objects.filter(project=project)
     total = items.count()
-    unfinished = items.filter(Q(free__gt=0) | open_slots).aggregate(n=Count("id", distinct=True))["n"]
+    waiting = items.filter(free__gt=0).count()
+    leased = Assignment.objects.filter(item__project=project, item__free=0, state=Assignment.OPEN)
+    unfinished = waiting + leased.aggregate(n=Count("item", distinct=True))["n"]
     mine = Assignment.objects.filter(member=member, state=Assignment.DONE).count() if member else 0
     return Progress(done=total - unfinished, total=total, done_by_me=mine)

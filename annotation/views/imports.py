@@ -105,7 +105,9 @@ def _chosen(request: ProjectRequest) -> dict[str, str]:
     return {word: fields for word, fields in chosen.items() if fields}
 
 
-def _mapping_page(request: ProjectRequest, batch: Import, first: dict[str, Any], chosen: dict[str, str]) -> dict[str, Any]:
+def _mapping_page(
+    request: ProjectRequest, batch: Import, first: dict[str, Any], chosen: dict[str, str]
+) -> dict[str, Any]:
     """The form, filled, with the first record and what the mapping makes of it."""
     preview, wrong = None, None
     try:
@@ -126,11 +128,11 @@ def _mapping_page(request: ProjectRequest, batch: Import, first: dict[str, Any],
 
 
 def _said(counts: importing.Counts) -> str:
-    said = f"{counts.items} items with {counts.responses} answers are in"
+    parts = [f"{counts.items} items with {counts.responses} answers are in"]
     if counts.judgements:
-        said += f", and {counts.judgements} judgements of {counts.annotators} annotators who were new"
+        parts.append(f"{counts.judgements} judgements came with them")
     if counts.already_there:
-        said += f"; {counts.already_there} were there already"
+        parts.append(f"{counts.already_there} items were there already")
     if counts.left_out:
-        said += f"; {counts.left_out} were left out by the filter"
-    return said + "."
+        parts.append(f"{counts.left_out} records were left out by the filter")
+    return "; ".join(parts) + "."

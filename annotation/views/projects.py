@@ -8,13 +8,14 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from webapp.people.permitting import SignedInRequest, may, project, signed_in, site
 
 from annotation import assigning, belonging, judging
 from annotation.kinds import KINDS
-from annotation.models import Item, Judgement
+from annotation.models import Item, Judgement, Membership, Project
 from annotation.rendering import plain
 from annotation.rendering import render as render_text
 from annotation.requests import ProjectRequest
@@ -84,20 +85,24 @@ def overview(request: ProjectRequest, slug: str) -> HttpResponse:
     assigning.release_expired(project=found)
     state = assigning.progress(project=found, member=request.membership)
     current = judging.current(project_id=found.pk)
-    people = [
-        {"member": member, "judgements": current.filter(member=member).count()}
-        for member in found.memberships.filter(active=True).select_related("user").order_by("id")[:100]
-    ]
+    manages = may(request.user, "manage", request.role)
     context = {
         "project": found,
         "question": found.questions.get(),
         "progress": state,
         "judgements": current.count(),
         "live_judgements": current.filter(origin="live").count(),
-        "people": people if may(request.user, "manage", request.role) else [],
-        "manages": may(request.user, "manage", request.role),
+        "people": _who_judged(found) if manages else [],
+        "manages": manages,
     }
     return render(request, "annotation/project.html", context)
+
+
+def _who_judged(found: Project) -> QuerySet[Membership]:
+    """The most diligent first; `given` counts the judgements that stand."""
+    standing = Count("judgements", filter=Q(judgements__superseded_by=None))
+    members = found.memberships.filter(active=True).select_related("user")
+    return members.annotate(given=standing).order_by("-given", "id")[:100]
 
 
 @project("manage")

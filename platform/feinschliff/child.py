@@ -86,7 +86,8 @@ def train(folder: Path) -> int:
     began = time.monotonic()
     for name in ("result.json", "model"):
         _remove(folder / name)
-    state, numbers, error = "failed", {}, None
+    state, error = "failed", None
+    numbers: dict[str, Any] = {}
     try:
         job = read_job(folder)
         prepare(online=any(model.ref.startswith("hub:") for model in job.models.values()))
@@ -126,7 +127,7 @@ def read_job(folder: Path) -> JobFile:
     return job
 
 
-def _work(folder: Path, job: JobFile, registry: Registry, stop: Stop) -> tuple[str, dict[str, float]]:
+def _work(folder: Path, job: JobFile, registry: Registry, stop: Stop) -> tuple[str, dict[str, Any]]:
     trainer = registry.trainers.get(job.trainer)
     if trainer is None:
         refused = "; ".join(f"{refusal.plugin}: {refusal.reason}" for refusal in registry.refusals)

@@ -99,13 +99,14 @@ def _installed() -> list[Source]:
     found = []
     for point in importlib.metadata.entry_points(group=GROUP):
         about = point.dist.metadata if point.dist else None
-        names = [about.get(key) for key in ("Author", "Author-email", "Maintainer-email")] if about else []
+        keys = ("Author", "Author-email", "Maintainer-email")
+        names = [about[key] for key in keys if about is not None and key in about]
         found.append(
             Source(
                 name=point.dist.name if point.dist else point.name,
                 module=point.value,
                 version=point.dist.version if point.dist else "",
-                author=next((name for name in names if name), "no author given"),
+                author=names[0] if names else "no author given",
                 entry_point=point,
             )
         )

@@ -12,6 +12,8 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+CARRIED = ("prompt", "weight", "item", "annotators", "group", "judgements")  # what a projection keeps of its row
+
 
 class RowError(ValueError):
     """A row that cannot be used: the message says which file, line and field, and what would be right."""
@@ -164,8 +166,9 @@ class Projected(NamedTuple):
 
 def ranking_to_pairs(row: dict[str, Any]) -> Projected:
     """All pairs of ranked answers, better one first. Lost: ties, and answers that nobody ranked."""
-    pairs, ties = [], 0
-    kept = {key: row[key] for key in ("prompt", "weight", "item", "annotators", "group", "judgements") if key in row}
+    pairs: list[dict[str, Any]] = []
+    ties = 0
+    kept: dict[str, Any] = {key: row[key] for key in CARRIED if key in row}
     ranked = [(rank, text) for rank, text in zip(row["ranks"], row["completions"], strict=True) if rank is not None]
     for first, (rank, text) in enumerate(ranked):
         for other_rank, other in ranked[first + 1 :]:

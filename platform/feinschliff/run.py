@@ -96,7 +96,7 @@ class Run:
             self._opened[role] = self._opener(role)
         return self._opened[role]
 
-    def log(self, step: int, **numbers: float) -> None:
+    def log(self, step: int, **numbers: float | None) -> None:
         """Numbers at a step, for the curves. Names with a slash go in as `**{"loss/train": 0.6}`."""
         emit("metric", step=int(step), values=numbers)
 

@@ -15,7 +15,7 @@ class RewardModelConfig(BaseModel):
         default=0.0,
         ge=0,
         le=0.1,
-        description="Highest step size; 0 chooses by the size of the base: 5e-5, or 1e-3 below two million parameters.",
+        description="Highest step size; 0 chooses by the size of the base, from 1e-3 (tiny) to 2e-5 (beyond 50 million).",
     )
     warmup: float = Field(default=0.1, ge=0, le=0.9, description="Share of all steps over which the step size rises.")
     weight_decay: float = Field(default=0.01, ge=0, le=1, description="Pull of the weights towards zero (AdamW).")

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 CHECKPOINT_EVERY_S = 120
 GLANCE_ROWS = 128
-SMALL_BASE = 2_000_000
 
 
 def train(run: Run) -> dict[str, Any]:
@@ -67,11 +66,13 @@ class Loop:
         self.run, self.reward, self.rows, self.heldout = run, reward, rows, heldout
         self.epochs = [self._batches(epoch) for epoch in range(run.config.epochs)]
         self.total = sum(len(epoch) for epoch in self.epochs)
-        self.step, self.untrained, self.losses = 0, None, []
+        self.step = 0
+        self.untrained: float | None = None
+        self.losses: list[float] = []
         _freeze(reward, run.config.freeze_layers)
         self.weights = [weight for weight in reward.model.parameters() if weight.requires_grad]
         size = sum(weight.numel() for weight in reward.model.parameters())
-        self.rate = run.config.learning_rate or (1e-3 if size < SMALL_BASE else 5e-5)
+        self.rate = run.config.learning_rate or _rate(size)
         decayed = [weight for weight in self.weights if weight.ndim > 1]
         plain = [weight for weight in self.weights if weight.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
@@ -209,6 +210,11 @@ def _encoded(rows: list[dict[str, Any]], reward: RewardModel) -> tuple[list[Judg
         cut += any(one.cut for one in sequences)
         found.append(judged(row, sequences))
     return found, left_out, cut
+
+
+def _rate(parameters: int) -> float:
+    """A step size that suits bases of this size; larger ones are easily spoilt."""
+    return 1e-3 if parameters < 2_000_000 else 1e-4 if parameters < 50_000_000 else 2e-5
 
 
 def _schedule(step: int, total: int, warmup: float) -> float:

@@ -26,12 +26,11 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 class Site:
     """One `manage.py run` as a terminal would start it."""
 
-    def __init__(self, home: Path, port: int) -> None:
+    def __init__(self, home: Path, port: int, database_url: str = "") -> None:
         self.home = home
         self.port = port
         self.output = home.parent / "output.txt"
-        environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-        environment |= {"FEINSCHLIFF_HOME": str(home), "PORT": str(port)}
+        environment = {**os.environ, "FEINSCHLIFF_HOME": str(home), "PORT": str(port), "DATABASE_URL": database_url}
         with self.output.open("wb") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "run"],
@@ -191,6 +190,31 @@ def test_it_ends_in_order_when_it_is_terminated(site: Site) -> None:
     assert site.process.wait(60) == 0, site.said()
     assert site.pids() == set()
     assert not postgres.answers(site.home)
+
+
+def test_with_database_url_that_server_is_used_and_none_is_started(home: Path) -> None:
+    folder = new_home()
+    with postgres.running(home, lambda line: None):
+        settings = postgres.database_settings(home)
+        url = f"postgres://{settings['USER']}@/{settings['NAME']}?host={settings['HOST']}"
+        site = Site(folder, free_port(), url)
+        site.wait_until_ready()
+        assert site.healthy()
+        assert site.interrupt() == 0
+        assert postgres.answers(home)
+    assert not (folder / "postgres").exists()
+    remove_home(folder)
+
+
+def test_a_database_url_that_cannot_be_used_is_refused_in_a_sentence(home: Path) -> None:
+    with postgres.running(home, lambda line: None):
+        host = postgres.database_settings(home)["HOST"]
+        environment = {**os.environ, "DATABASE_URL": f"postgres://feinschliff@/nowhere?host={host}"}
+        command = [sys.executable, "manage.py", "migrate", "--check"]
+        answer = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("The database of DATABASE_URL cannot be used")
+    assert "Traceback" not in answer.stderr
 
 
 def test_a_taken_port_is_said_before_anything_starts() -> None:
