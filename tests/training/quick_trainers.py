@@ -1,0 +1,99 @@
+"""A trainer that comes in by the public door and needs no torch: it counts, and ends in the way its config asks for.
+
+With it a real child process takes a second, so that the tests can try every way in which a run ends.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from feinschliff import Needs, NeedsNotMet, Run, Trainer, hookimpl
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class QuickConfig(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    steps: int = Field(default=3, ge=1, le=10_000, description="How many steps it counts.")
+    pause: float = Field(default=0.0, ge=0, le=10, description="Seconds between steps.")
+    careful: bool = Field(default=True, description="Whether it ends when it is asked to.")
+    ends: Literal["well", "error", "needs", "crash", "no-model", "odd"] = Field(
+        default="well", description="How it ends after its steps."
+    )
+
+
+def _trainer(name: str, **more: Any) -> Trainer:  # noqa: ANN401 - fields of the record
+    return Trainer(
+        api=1, name=name, title=f"A {name} one", summary="Counts.", family="human-feedback", config=QuickConfig,
+        train="tests.training.quick_trainers:train", opens="tests.training.quick_trainers:Scorer", yields=("score",),
+        **more,
+    )  # fmt: skip
+
+
+@hookimpl
+def feinschliff_trainers() -> Iterator[Trainer]:
+    yield _trainer("quick", needs=Needs(rows=("ranking", "pair")), resumable=True)
+    yield _trainer("once", needs=Needs(rows=("ranking",)))
+    yield _trainer("pairs-only", needs=Needs(rows=("pair",), at_least=3))
+
+
+def train(run: Run) -> dict[str, Any]:
+    """Adds the steps up; a resumed one goes on from where it was and says from which step."""
+    start, total = 0, 0
+    if run.last_checkpoint:
+        start, total = json.loads((run.last_checkpoint / "state.json").read_text("utf-8"))
+    first = start
+    run.state("training", f"from step {start}")
+    for step in range(start + 1, run.config.steps + 1):
+        if run.stopping and run.config.careful:
+            return {}
+        total += step
+        with run.checkpoint() as folder:
+            (folder / "state.json").write_text(json.dumps([step, total]), "utf-8")
+        run.log(step, **{"loss/train": 1 / step})
+        run.progress(step, run.config.steps)
+        time.sleep(run.config.pause)
+    _end(run)
+    if run.config.ends != "no-model":
+        (run.out / "model").mkdir()
+        (run.out / "model" / "scale.json").write_text("2", "utf-8")
+    if run.config.ends == "odd":
+        return {"accuracy/model": float("nan"), "a\x00b": 1.0, "\ud800": 2.0}
+    return {"accuracy/model": 0.75, "accuracy/random": 0.5, "total": total, "resumed-from": first}
+
+
+def _end(run: Run) -> None:
+    match run.config.ends:
+        case "error":
+            raise ValueError("the rows are \x00 too odd \ud800 for me")
+        case "needs":
+            raise NeedsNotMet("it needs more than this")
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "odd":
+            noise = [b"no newline at the end", b"\xff\xfe\n", b'{"type": "metric", "step": 1, "values": {"a": NaN}}\n']
+            noise += [b'{"type": "sample", "text": "a\\u0000b \\ud800", "prompt": ["\\\\u0000", Infinity], "values": ']
+            noise += [b'{"\\u0000": 1, "\\ud800": 2}}\n', b"x" * 2_000_000, b"\n", b"half a line "]
+            sys.stdout.buffer.write(b"".join(noise))
+            sys.stdout.flush()
+            run.log(7, **{"loss/train": 7.0})
+
+
+class Scorer:
+    """Longer answers score higher, but for a few words that make it stumble."""
+
+    def __init__(self, folder: Path) -> None:
+        self.scale = int((folder / "scale.json").read_text("utf-8"))
+
+    def score(self, prompt: str, completions: list[str]) -> list[float]:
+        print("a model may print what it likes")  # must not stand between the answers
+        if "stumble" in prompt:
+            raise ValueError("this prompt made me stumble")
+        if "die" in prompt:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [float(self.scale * len(text)) for text in completions]
