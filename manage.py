@@ -28,6 +28,7 @@ def main() -> None:
     end_in_order_on_signals()
     from django.core.management import execute_from_command_line
     from django.db import OperationalError
+
     from webapp.home import CannotStart
 
     try:

@@ -4,10 +4,10 @@ from typing import Any
 
 from django.db.models import QuerySet
 from rest_framework import generics, serializers
-from webapp.people.permitting import api
 
 from annotation import assigning, belonging
 from annotation.models import Project
+from webapp.people.permitting import api
 
 
 class ProjectSerializer(serializers.ModelSerializer[Project]):

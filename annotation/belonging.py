@@ -8,12 +8,12 @@ from django.core.validators import RegexValidator
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.text import slugify
-from webapp.people import auditing, inviting
-from webapp.people.models import User
-from webapp.people.permitting import ANNOTATOR, LEAD
 
 from annotation.kinds import KINDS
 from annotation.models import Guidelines, Membership, Project, Question
+from webapp.people import auditing, inviting
+from webapp.people.models import User
+from webapp.people.permitting import ANNOTATOR, LEAD
 
 RESERVED_SLUGS = {"new"}
 username_rule = RegexValidator(r"^[\w.@+-]{1,60}\Z", "A user name has letters, digits and . @ + - _ only, at most 60.")

@@ -19,8 +19,6 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 from django.db.models.functions import Now
-from webapp.people import auditing
-from webapp.people.models import User
 
 from annotation import mapping as mappings
 from annotation.formats import jsonl
@@ -28,6 +26,8 @@ from annotation.formats.jsonl import Problem
 from annotation.kinds import KINDS, BadAnswer, Kind
 from annotation.mapping import Draft
 from annotation.models import Import, Item, Judgement, Membership, Project, Response
+from webapp.people import auditing
+from webapp.people.models import User
 
 BATCH = 500
 PROBLEMS_SHOWN = 20

@@ -1,9 +1,9 @@
 """What a request carries inside a project, once the permission middleware has let it in."""
 
 from django.http import HttpRequest
-from webapp.people.models import User
 
 from annotation.models import Membership, Project
+from webapp.people.models import User
 
 
 class ProjectRequest(HttpRequest):

@@ -18,14 +18,14 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from feinschliff import rows as row_kinds
-from webapp.people import auditing
-from webapp.people.models import User
 
 from annotation import judging
 from annotation.kinds import KINDS
 from annotation.models import Item, Judgement, Project
+from feinschliff import rows as row_kinds
 from training.models import Snapshot
+from webapp.people import auditing
+from webapp.people.models import User
 
 #: row kind -> what it is, in the order in which the form offers them
 OFFERED = {

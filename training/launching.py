@@ -8,13 +8,13 @@ from typing import Any
 import jsonschema
 from django.db import transaction
 from django.db.models.functions import Now
-from webapp.people import auditing
-from webapp.people.models import User
 
 from annotation.models import Project
 from training.freezing import CannotFreeze, verify
 from training.listing import listing
 from training.models import Model, Run, Snapshot
+from webapp.people import auditing
+from webapp.people.models import User
 
 SCHEMES = ("tiny", "package", "local", "hub", "run")
 MAX_SEED = 2**31 - 1

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from feinschliff import API_VERSION
 
+from feinschliff import API_VERSION
 from training import freezing
 from training.models import Model, Run
 

@@ -20,10 +20,10 @@ from typing import Any
 from django.conf import settings
 from django.db import OperationalError, close_old_connections, transaction
 from django.db.models.functions import Now
+
 from feinschliff import Job, Launches
 from feinschliff.manager import load
 from feinschliff.model import resolve
-
 from training import preparing
 from training.leasing import MAX_ATTEMPTS, Lease, LeaseLost, claim
 from training.models import Metric, Model, Run, Sample

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from webapp.people.models import User
-
 from annotation import belonging, importing
 from annotation.models import Project
+from webapp.people.models import User
 
 FOLDER = Path(__file__).parent
 NAME = "Demo: rank four answers"

@@ -9,7 +9,6 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
-from webapp.people.permitting import LEAD, project
 
 from annotation import assigning, belonging, judging
 from annotation.kinds import KINDS, BadAnswer
@@ -17,6 +16,7 @@ from annotation.models import Assignment, Judgement, Membership
 from annotation.rendering import plain
 from annotation.rendering import render as render_text
 from annotation.requests import ProjectRequest
+from webapp.people.permitting import LEAD, project
 
 SKIP_REASONS = ["not my field", "unclear or broken", "I would rather not judge this"]
 MAX_ACTIVE_MS = 24 * 3600 * 1000

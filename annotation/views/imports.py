@@ -8,7 +8,6 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
-from webapp.people.permitting import project
 
 from annotation import importing
 from annotation import mapping as mappings
@@ -16,6 +15,7 @@ from annotation.formats.jsonl import Problem
 from annotation.importing import ImportRefused
 from annotation.models import Import
 from annotation.requests import ProjectRequest
+from webapp.people.permitting import project
 
 #: what the mapping form asks: word, label, help
 ASKED = [

@@ -6,12 +6,12 @@ from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
-from webapp.people import auditing, inviting
-from webapp.people.models import User
-from webapp.people.permitting import project
 
 from annotation import belonging
 from annotation.requests import ProjectRequest
+from webapp.people import auditing, inviting
+from webapp.people.models import User
+from webapp.people.permitting import project
 
 
 class Invitation(forms.Form):
@@ -47,11 +47,9 @@ def people(request: ProjectRequest, slug: str) -> HttpResponse:
 def fresh_link(request: ProjectRequest, slug: str, member_id: int) -> HttpResponse:
     """A new one-time link for somebody who lost theirs or has not chosen a password yet."""
     user = _person(request, member_id)
-    if user.is_staff and user != request.user and not request.user.is_superuser:
-        messages.error(request, "Only an administrator makes links for another administrator.")
-        return redirect("project_people", slug=slug)
-    if user.has_chosen_password and not request.user.is_superuser:
-        messages.error(request, "This person has a password. Only an administrator can make them a new link.")
+    elsewhere = user.memberships.exclude(project=request.project).exists()
+    if (user.is_staff or user.has_chosen_password or elsewhere) and not request.user.is_superuser:
+        messages.error(request, "Only an administrator can make a new link for this person.")
         return redirect("project_people", slug=slug)
     auditing.record(actor=request.user, action="new sign-in link", subject=slug, username=user.username)
     path = inviting.new_link(user=user)

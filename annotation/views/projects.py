@@ -11,7 +11,6 @@ from django.core.paginator import Paginator
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from webapp.people.permitting import SignedInRequest, may, project, signed_in, site
 
 from annotation import assigning, belonging, judging
 from annotation.kinds import KINDS
@@ -19,6 +18,7 @@ from annotation.models import Item, Judgement, Membership, Project
 from annotation.rendering import plain
 from annotation.rendering import render as render_text
 from annotation.requests import ProjectRequest
+from webapp.people.permitting import SignedInRequest, may, project, signed_in, site
 
 
 class NewProject(forms.Form):

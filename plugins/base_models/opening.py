@@ -13,7 +13,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from feinschliff.model import ModelNotOpened, Opening
-
 from plugins.base_models.verbs import CausalModel, EncoderModel
 from plugins.lib.weights import check_folder
 

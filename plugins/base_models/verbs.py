@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feinschliff.rows import prompt_messages, prompt_text
-
 from plugins.lib.devices import choose_device
 from plugins.lib.weights import loading
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from feinschliff import Needs, Trainer, hookimpl
-
 from plugins.reward_model.config import RewardModelConfig
 
 

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any
 
 from feinschliff.rows import group_of
-
 from plugins.lib.agreement import kendall_tau, right_pairs
 from plugins.lib.bootstrap import interval
 from plugins.lib.encoding import Encoded

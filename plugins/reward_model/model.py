@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feinschliff import NeedsNotMet
-
 from plugins.lib.batching import packed
 from plugins.lib.devices import choose_device
 from plugins.lib.encoding import Encoded, Keep, encode, has_own_pad, pad

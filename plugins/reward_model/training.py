@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from feinschliff import NeedsNotMet, Run
 from feinschliff.rows import prompt_text
-
 from plugins.lib.batching import batches
 from plugins.reward_model.evaluating import Judged, accuracy, judged, measured
 from plugins.reward_model.loss import comparisons, pairwise_loss

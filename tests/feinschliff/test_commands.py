@@ -5,8 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import feinschliff
 import pytest
+
+import feinschliff
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import feinschliff
 import pytest
+from pydantic import BaseModel, Field, ValidationError
+
+import feinschliff
 from feinschliff import API_VERSION, Needs, Trainer
 from feinschliff.trainer import config_faults
-from pydantic import BaseModel, Field, ValidationError
 
 ROOT = Path(__file__).resolve().parents[2]
 PLATFORM = Path(feinschliff.__file__).resolve().parents[1]

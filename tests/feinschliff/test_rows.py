@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from feinschliff.rows import (
     ROW_KINDS,
     RowError,
@@ -16,8 +19,6 @@ from feinschliff.rows import (
     ranking_to_pairs,
     read_rows,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 EXAMPLES: dict[str, dict[str, Any]] = {
     "text": {"text": "t"},

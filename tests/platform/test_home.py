@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from webapp.home import CannotStart, ensure_home, home, secret_key
 
 from tests.world import ROOT, new_home, remove_home
+from webapp.home import CannotStart, ensure_home, home, secret_key
 
 
 @pytest.fixture

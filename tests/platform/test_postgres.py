@@ -17,11 +17,11 @@ from typing import Any
 
 import psycopg
 import pytest
+
+from tests.world import ROOT, new_home, remove_home
 from webapp import postgres
 from webapp.home import CannotStart, server_account
 from webapp.postgres.place import can_pass, find_place
-
-from tests.world import ROOT, new_home, remove_home
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to change the user")
 HOLD = """

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from webapp import postgres
-from webapp.postgres.place import find_place
 
 from tests.world import ROOT, new_home, remove_home
+from webapp import postgres
+from webapp.postgres.place import find_place
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import feinschliff
 import pytest
+
+import feinschliff
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported by any test
 ROOT = Path(__file__).resolve().parents[2]

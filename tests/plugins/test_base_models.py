@@ -4,8 +4,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from feinschliff import ModelNotOpened, Opening, verbs_of
 
+from feinschliff import ModelNotOpened, Opening, verbs_of
 from plugins.base_models.opening import open_local, open_package, open_tiny
 
 SCRIPTS = [

@@ -5,10 +5,10 @@ import random
 from pathlib import Path
 
 import pytest
-from feinschliff import ModelNotOpened, Opening
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feinschliff import ModelNotOpened, Opening
 from plugins.lib.agreement import kendall_tau, right_pairs
 from plugins.lib.batching import batches
 from plugins.lib.bootstrap import interval

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Make, environment, finish, result, start, write_rows
+
 from feinschliff import Opening
 
 

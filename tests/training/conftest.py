@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as site_settings
+
 from training import listing, working
 
 QUICK = "tests.training.quick_trainers"

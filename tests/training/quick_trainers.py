@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from feinschliff import Needs, NeedsNotMet, Run, Trainer, hookimpl
 from pydantic import BaseModel, ConfigDict, Field
+
+from feinschliff import Needs, NeedsNotMet, Run, Trainer, hookimpl
 
 
 class QuickConfig(BaseModel):

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from django.db import InternalError, connection, transaction
 from django.db.utils import DatabaseError, NotSupportedError
-from feinschliff.rows import check_row
 from hypothesis import given
 from hypothesis import strategies as st
+
+from feinschliff.rows import check_row
+from tests.training.world_of_runs import add_item, frozen, judge, lines, planted, project, rank
 from training import freezing
 from training.models import Snapshot
-
-from tests.training.world_of_runs import add_item, frozen, judge, lines, planted, project, rank
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
 groups = st.sets(st.text(min_size=1, max_size=8), max_size=40)

@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from django.db import connection
+
 from annotation import assigning, belonging, judging
 from annotation.models import Assignment, Item, Judgement, Membership, Project, Response
-from django.db import connection
 from feinschliff import Job, JobStatus
 from training import freezing, launching
 from training.models import Run, Snapshot
@@ -85,7 +86,7 @@ def frozen(project: Project, rows: str = "ranking", heldout: float = 0.25) -> Sn
 
 def lines(snapshot: Snapshot, split: str) -> list[dict[str, Any]]:
     text = (freezing.folder(snapshot) / f"{split}.jsonl").read_text("utf-8")
-    return [json.loads(line) for line in text.splitlines()]
+    return [json.loads(line) for line in text.split("\n") if line]  # a text may hold U+2028
 
 
 def launch(snapshot: Snapshot, trainer: str = "quick", *, models: dict[str, str] | None = None, **config: Any) -> Run:  # noqa: ANN401

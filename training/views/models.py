@@ -6,11 +6,11 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
-from webapp.people.permitting import project
 
 from annotation.requests import ProjectRequest
 from training import answering, reporting
 from training.models import Model
+from webapp.people.permitting import project
 
 MOST_TEXTS, MOST_CHARACTERS = 10, 20_000
 

@@ -2,9 +2,9 @@
 
 from django.http import HttpResponse
 from django.shortcuts import render
-from webapp.people.permitting import SignedInRequest, site
 
 from training.listing import ListingFailed, listing
+from webapp.people.permitting import SignedInRequest, site
 
 
 @site("see_plugins")

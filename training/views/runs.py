@@ -8,12 +8,12 @@ from django.contrib import messages
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
-from webapp.people.permitting import project
 
 from annotation.requests import ProjectRequest
 from training import configuring, launching, preparing, reporting
 from training.listing import ListingFailed, listing
 from training.models import Model, Run
+from webapp.people.permitting import project
 
 TITLES = {
     Run.QUEUED: "Waiting for a worker", Run.STARTING: "Starting", Run.RUNNING: "Running", Run.STOPPING: "Stopping",

@@ -9,12 +9,12 @@ from django import forms
 from django.contrib import messages
 from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from webapp.people.permitting import project
 
 from annotation import judging
 from annotation.requests import ProjectRequest
 from training import freezing
 from training.models import Snapshot
+from webapp.people.permitting import project
 
 
 class FreezeForm(forms.Form):

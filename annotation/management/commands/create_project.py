@@ -6,12 +6,12 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from webapp.people.models import User
-from webapp.people.permitting import LEAD
 
 from annotation import belonging
 from annotation.kinds import KINDS
 from annotation.management.reading import finish, readable, sentence
+from webapp.people.models import User
+from webapp.people.permitting import LEAD
 
 
 class Command(BaseCommand):
