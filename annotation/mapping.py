@@ -36,6 +36,7 @@ NATIVE = {
     for word in ("id", "prompt", "responses", "context", "sources", "group", "ranks", "winner", "votes", "annotator")
 }
 MAX_TEXT = 1_000_000  # characters
+MAX_PSEUDONYM = 80
 ROLES = ("system", "user", "assistant")
 
 
@@ -86,7 +87,7 @@ def draft(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> D
     prompt = _prompt(line, record, mapping)
     answers = _many(line, record, mapping, "responses")
     responses = [_text(line, f"responses {n}", text, may_be_empty=True) for n, text in enumerate(answers, 1)]
-    sources = [str(source)[:200] for source in _many(line, record, mapping, "sources", optional=True)]
+    sources = _sources(line, record, mapping)
     if sources and len(sources) != len(responses):
         raise Problem(line, mapping["sources"], f"{len(sources)} sources for {len(responses)} responses")
     group = _optional(line, record, mapping, "group")
@@ -100,6 +101,15 @@ def draft(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> D
         group=_short(line, mapping.get("group", ""), group) if group is not None else prompt_group(prompt),
         judgements=_judgements(line, record, mapping, len(responses)),
     )
+
+
+def _sources(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> list[str]:
+    """Who wrote each response; null where it is not known."""
+    given = _many(line, record, mapping, "sources", optional=True)
+    return [
+        "" if source is None else _text(line, f"sources {n}", source, may_be_empty=True)[:200]
+        for n, source in enumerate(given, 1)
+    ]
 
 
 def prompt_group(prompt: Sequence[Mapping[str, str]]) -> str:
@@ -168,10 +178,10 @@ def _key(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> st
     return _short(line, mapping["id"], value)
 
 
-def _short(line: int, name: str, value: object) -> str:
-    text = _text(line, name, str(value))
-    if len(text) > 200:
-        raise Problem(line, name, "longer than 200 characters")
+def _short(line: int, name: str, value: object, limit: int = 200) -> str:
+    text = _text(line, name, value)
+    if len(text) > limit:
+        raise Problem(line, name, f"longer than {limit} characters")
     return text
 
 
@@ -194,6 +204,7 @@ def _named(value: object) -> str:
     names = {
         dict: "an object",
         list: "a list",
+        str: "a text",
         bool: "true or false",
         int: "a number",
         float: "a number",
@@ -237,11 +248,12 @@ def _context(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -
     for number, passage in enumerate(value if isinstance(value, list) else [value], 1):
         name = f"{mapping['context']} {number}"
         if isinstance(passage, list) and passage and all(isinstance(part, str) for part in passage):
-            passages.append({"title": passage[0], "text": _text(line, name, " ".join(passage[1:]) or passage[0])})
+            title, text = passage[0], " ".join(passage[1:]) or passage[0]
         elif isinstance(passage, Mapping):
-            passages.append({"title": str(passage.get("title", "")), "text": _text(line, name, passage.get("text"))})
+            title, text = passage.get("title") or "", passage.get("text")
         else:
-            passages.append({"title": "", "text": _text(line, name, passage)})
+            title, text = "", passage
+        passages.append({"title": _text(line, name, title, may_be_empty=True), "text": _text(line, name, text)})
     return passages
 
 
@@ -292,10 +304,14 @@ def _judgements(
     if winner is not None:
         found.append((who, _of_two(line, mapping["winner"], winner, mapping, count)))
     votes = _optional(line, record, mapping, "votes")
-    for number, vote in enumerate(votes if isinstance(votes, list) else [], 1):
+    if not isinstance(votes, list | None):
+        raise Problem(line, mapping["votes"], f"a list of votes was expected, not {_named(votes)}")
+    for number, vote in enumerate(votes or [], 1):
         name, value = f"annotator-{number}", vote
         if isinstance(vote, Mapping):
-            name = _short(line, "vote_annotator", _get(vote, mapping.get("vote_annotator", "annotator"), line))
+            name = _short(
+                line, "vote_annotator", _get(vote, mapping.get("vote_annotator", "annotator"), line), MAX_PSEUDONYM
+            )
             value = _get(vote, mapping.get("vote_winner", "winner"), line)
         found.append((name, _of_two(line, f"{mapping['votes']} {number}", value, mapping, count)))
     names = [name for name, _ in found]
@@ -307,10 +323,10 @@ def _judgements(
 def _pseudonym(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> str:
     path = mapping.get("annotator", "=imported")
     if path.startswith("="):
-        return path[1:] or "imported"
+        return _short(line, "annotator", path[1:] or "imported", MAX_PSEUDONYM)
     if path == "annotator" and "annotator" not in record:
         return "imported"
-    return _short(line, path, _get(record, path, line))
+    return _short(line, path, _get(record, path, line), MAX_PSEUDONYM)
 
 
 def _of_two(line: int, name: str, value: object, mapping: Mapping[str, str], count: int) -> list[int | None]:

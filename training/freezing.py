@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,12 +98,13 @@ def verify(snapshot: Snapshot) -> None:
 
 
 def sides(groups: Iterable[str], heldout: float, seed: int) -> dict[str, str]:
-    """Group -> split. Every group's own hash decides; with two groups or more no side stays empty."""
+    """Group -> split. Every group's own hash decides; but with two groups or more no side stays empty, and one alone is
+    trained on."""
     order = sorted(set(groups), key=lambda group: _fraction(group, seed))
     held = {group for group in order if _fraction(group, seed) < heldout}
     if len(order) > 1:
         held = held or {order[0]}
-        held -= {order[-1]}
+    held -= set(order[-1:])
     return {group: "heldout" if group in held else "train" for group in order}
 
 
@@ -199,21 +201,34 @@ def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _write(name: str, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
-    """The snapshot's folder, complete or not there: written beside, flushed, then renamed."""
+    """The snapshot's folder, complete or not there: written beside, flushed, then renamed.
+
+    One that somebody changed is replaced, so that freezing again is what mends it.
+    """
     top = Path(settings.HOME) / "snapshots"
     top.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if (top / name).exists():
+    contents = {f"{split}.jsonl": content for split, content in files.items()}
+    contents["manifest.json"] = _canonical(manifest).encode()
+    if all(_holds(top / name / file, content) for file, content in contents.items()):
         return
     beside = Path(tempfile.mkdtemp(dir=top, prefix=".writing-"))
-    for file, content in [
-        *((f"{s}.jsonl", c) for s, c in files.items()),
-        ("manifest.json", _canonical(manifest).encode()),
-    ]:
+    for file, content in contents.items():
         with (beside / file).open("wb") as out:
             out.write(content)
             out.flush()
             os.fsync(out.fileno())
+    changed = beside.with_name(f"{beside.name}-changed")
     try:
+        with suppress(FileNotFoundError):
+            (top / name).rename(changed)
         beside.rename(top / name)
     except OSError:  # another process froze the same content at the same moment
         shutil.rmtree(beside)
+    shutil.rmtree(changed, ignore_errors=True)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False

@@ -21,7 +21,7 @@ MAX_ATTEMPTS = 3
 CLAIM = """
 UPDATE training_run SET state = 'starting', lease_epoch = lease_epoch + 1, attempts = attempts + 1, worker = %s,
     lease_until = statement_timestamp() + make_interval(secs => %s), started_at = coalesce(started_at, statement_timestamp()),
-    message = '', handle = ''
+    message = ''
 WHERE id = (
     SELECT id FROM training_run
     WHERE (%s::bigint IS NULL OR id = %s::bigint) AND (state = 'queued'

@@ -35,39 +35,47 @@ class Ear:
     def hear(self, piece: bytes) -> Heard:
         heard = Heard()
         *lines, self._rest = (self._rest + piece).split(b"\n")
-        self._rest = self._rest[-MAX_LINE:]
+        self._rest = self._rest[-MAX_LINE - 1 :]  # still too long, so that its end is never read as a line
         for line in lines:
-            if line.startswith(b"{") and len(line) <= MAX_LINE:
+            if len(line) <= MAX_LINE:
                 read_line(line, heard)
         return heard
 
 
 def read_line(line: bytes, heard: Heard) -> None:
-    """Adds one line to `heard`. A line that is no event of the protocol is log text, and left alone."""
+    """Adds one line to `heard`. A line that is no event of the protocol is log text, and left alone.
+
+    A progress bar that ends without a newline may stand before an event on the same line.
+    """
+    start = 0 if line.startswith(b"{") else line.find(b'{"type"')
+    if start < 0:
+        return
     try:
-        event = json.loads(line)
+        event = storable(json.loads(line[start:]))
     except (ValueError, RecursionError):
         return
-    if not isinstance(event, dict) or event.get("type") not in KINDS:
-        return
+    if isinstance(event, dict) and event.get("type") in KINDS:
+        _take(event, heard)
+
+
+def _take(event: dict[str, Any], heard: Heard) -> None:
     match event["type"]:
         case "metric" if isinstance(event.get("values"), dict) and isinstance(event.get("step"), int):
             step = min(max(event["step"], 0), 2**62)
-            heard.metrics += [(step, clean(str(name))[:120], number(value)) for name, value in event["values"].items()]
+            heard.metrics += [(step, name[:120], number(value)) for name, value in event["values"].items()]
         case "progress" if isinstance(event.get("done"), int) and isinstance(event.get("total"), int):
             heard.progress = (min(max(event["done"], 0), 2**62), min(max(event["total"], 0), 2**62))
         case "sample" if isinstance(event.get("text"), str):
             values = event.get("values")
             heard.samples.append(
                 {
-                    "prompt": json.loads(clean(json.dumps(event.get("prompt"), ensure_ascii=False))),
-                    "text": clean(event["text"])[:20_000],
-                    "values": {str(k): number(v) for k, v in values.items()} if isinstance(values, dict) else {},
+                    "prompt": event.get("prompt") or "",
+                    "text": event["text"][:20_000],
+                    "values": {k: number(v) for k, v in values.items()} if isinstance(values, dict) else {},
                 }
             )
         case "state":
-            said = clean(str(event.get("message") or event.get("state") or ""))
-            heard.message = said[:200]
+            heard.message = str(event.get("message") or event.get("state") or "")[:200]
 
 
 def number(value: object) -> float | None:
@@ -80,6 +88,14 @@ def number(value: object) -> float | None:
         return None
 
 
-def clean(text: str) -> str:
-    """Text that Postgres can keep: no NUL, no half surrogate pairs."""
-    return text.replace("\\u0000", "").replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+def storable(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """A JSON value as Postgres can keep it: no NUL, no half surrogate pairs, no NaN and no infinity."""
+    if isinstance(value, str):
+        return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, list):
+        return [storable(one) for one in value]
+    if isinstance(value, dict):
+        return {storable(name): storable(one) for name, one in value.items()}
+    return value

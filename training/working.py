@@ -27,7 +27,7 @@ from feinschliff.model import resolve
 from training import preparing
 from training.leasing import MAX_ATTEMPTS, Lease, LeaseLost, claim
 from training.models import Metric, Model, Run, Sample
-from training.streaming import Ear, Heard
+from training.streaming import Ear, Heard, storable
 
 POLL = 0.5  # seconds between looks at a run's output
 IDLE = 1.0  # seconds between looks for a run
@@ -101,6 +101,28 @@ class Attempt:
         self.beaten_at = time.monotonic()
 
     def work(self) -> None:
+        """To the end. Whatever goes wrong on the way, no process stays behind that nobody watches."""
+        try:
+            self._work()
+        except (LeaseLost, OperationalError):  # another has the run, or will have it when the lease runs out
+            self._kill()
+            raise
+        except KeyboardInterrupt:  # only a run worked by hand: `train --wait`
+            self._kill()
+            self._end(Run.CANCELLED)
+            raise
+        except SystemExit:
+            self._kill()
+            self.worker.stopping = True
+            self._requeue()
+            raise
+        except Exception as wrong:  # a launcher's fault, a full disk: it costs this run, not the worker
+            log.exception("run %s", self.lease.run_id)
+            self._kill()
+            why = storable(f"It could not be worked: {type(wrong).__name__}: {wrong}".splitlines()[0][:500])
+            self._patiently(lambda: self._end(Run.FAILED, error=why))
+
+    def _work(self) -> None:
         run = Run.objects.select_related("snapshot", "project").get(pk=self.lease.run_id)
         if run.cancel_requested_at:
             return self._end(Run.CANCELLED)
@@ -110,16 +132,23 @@ class Attempt:
             folder = preparing.prepare(run)
         except (preparing.CannotPrepare, OSError) as wrong:
             return self._end(Run.FAILED, error=str(wrong))
+        self._end_previous(run)
         self.offset = preparing.log_size(folder)
         self.handle = self.launcher.submit(Job(folder=folder, root=Path(settings.ROOT)))
-        try:
-            self.lease.write(state=Run.RUNNING, handle=self.handle, log_offset=self.offset)
-            self._watch(run)
-        except LeaseLost:
-            self._kill()
-            raise
+        self._patiently(lambda: self.lease.write(state=Run.RUNNING, handle=self.handle, log_offset=self.offset))
+        self._watch(run)
         self._finish(run, folder)
         return None
+
+    def _end_previous(self, run: Run) -> None:
+        """Ends a process that outlived its worker (which was frozen, say), so that no two write to one folder."""
+        with suppress(ValueError, KeyError, TypeError):  # the handle of another launcher
+            if run.handle and self.launcher.reattach(run.handle):
+                self.launcher.cancel(run.handle)
+                self.launcher.cancel(run.handle)
+                while self.launcher.status(run.handle).state == "running":
+                    self._patiently(self.lease.beat)
+                    time.sleep(POLL)
 
     def _watch(self, run: Run) -> None:
         """Until the process has ended: hear, beat, and pass on a wish to stop."""
@@ -146,14 +175,15 @@ class Attempt:
     def _grace(self) -> float:
         return 8.0 if self.worker.stopping else GRACE
 
-    def _patiently(self, step: Callable[[], None]) -> None:
+    def _patiently(self, step: Callable[[], Any]) -> None:
         """One step, tried again while the database is away: a short outage ends no run.
 
         An outage longer than the lease may cost the run; then its epoch is gone and LeaseLost says so.
         """
         while True:
             try:
-                return step()
+                step()
+                return
             except OperationalError as wrong:
                 log.warning("the database does not answer: %s", str(wrong).strip().splitlines()[0])
                 close_old_connections()
@@ -195,11 +225,11 @@ class Attempt:
         if state == "succeeded" and code in (0, None):
             return self._patiently(lambda: self._succeed(result))
         if self.cancelled:
-            return self._patiently(lambda: self._end(Run.CANCELLED, numbers=result.get("numbers") or {}))
+            return self._patiently(lambda: self._end(Run.CANCELLED, numbers=_numbers(result)))
         if self.worker.stopping:
             return self._patiently(self._requeue)
         if state in ("failed", "needs-not-met") and result.get("error"):
-            return self._patiently(lambda: self._end(Run.FAILED, error=result["error"]))
+            return self._patiently(lambda: self._end(Run.FAILED, error=str(result["error"])))
         why = _why(code)
         run.refresh_from_db()
         if run.resumable and run.attempts < MAX_ATTEMPTS:
@@ -215,7 +245,7 @@ class Attempt:
             name = f"{run.trainer} {run.pk}"
             Model.objects.create(project=run.project, run=run, name=name, yields=about.get("yields", []))
             self.lease.write(
-                state=Run.SUCCEEDED, numbers=result.get("numbers") or {}, versions=result.get("versions") or {},
+                state=Run.SUCCEEDED, numbers=_numbers(result), versions=result.get("versions") or {},
                 ended_at=Now(), lease_until=None, message="",
             )  # fmt: skip
 
@@ -229,9 +259,10 @@ class Attempt:
         self.lease.write(state=Run.QUEUED, lease_until=None, message="", attempts=max(attempts, 0))
 
     def _kill(self) -> None:
-        """Ends a process whose run is no longer ours."""
-        self.launcher.cancel(self.handle)
-        self.launcher.cancel(self.handle)
+        """Ends a process that is not to be worked on."""
+        if self.handle:
+            self.launcher.cancel(self.handle)
+            self.launcher.cancel(self.handle)
 
 
 def _result(folder: Path) -> dict[str, Any]:
@@ -239,6 +270,11 @@ def _result(folder: Path) -> dict[str, Any]:
         found = json.loads((folder / "result.json").read_text("utf-8"))
     except (OSError, ValueError):
         return {}
+    return storable(found) if isinstance(found, dict) else {}
+
+
+def _numbers(result: dict[str, Any]) -> dict[str, Any]:
+    found = result.get("numbers")
     return found if isinstance(found, dict) else {}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
+MAX_MESSAGE = 500  # characters; a message may quote what stood in the file
 
 
 @dataclass(eq=False)
@@ -20,7 +21,8 @@ class Problem(Exception):
 
     def __str__(self) -> str:
         where = ", ".join(part for part in (f"line {self.line}" if self.line else "", self.field) if part)
-        return f"{where}: {self.message}" if where else self.message
+        said = f"{where}: {self.message}" if where else self.message
+        return said if len(said) <= MAX_MESSAGE else said[: MAX_MESSAGE - 1] + "…"
 
 
 def read(file: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -54,6 +56,8 @@ def _parsed(number: int, text: str) -> dict[str, Any]:
         if number == 1 and text.strip() in ("[", "[{"):
             raise Problem(1, "", "the file is one JSON list; write one object a line (JSON Lines)") from None
         raise Problem(number, "", f"not JSON: {wrong.msg} at position {wrong.colno}") from None
+    except ValueError as wrong:  # Python reads no whole number of more than 4,300 digits
+        raise Problem(number, "", f"not JSON that can be read: {wrong}") from None
     except RecursionError:
         raise Problem(number, "", "the JSON is nested too deeply") from None
     if isinstance(value, list) and number == 1:

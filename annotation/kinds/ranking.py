@@ -18,8 +18,8 @@ class Ranking:
         ranks: list[int | None] = [None] * len(order)
         for place, position in enumerate(order):
             text = form.get(f"rank-{place}", "").strip()
-            if text and not (text.isascii() and text.isdigit()):
-                raise BadAnswer(f"The rank of answer {chr(65 + place)} is a whole number, not “{text[:20]}”.")
+            if text and not (text.isascii() and text.isdigit() and len(text) < 5):
+                raise BadAnswer(f"The rank of answer {chr(65 + place)} is a whole number from 1, not “{text[:20]}”.")
             ranks[position] = int(text) if text else None
         if sum(rank is not None for rank in ranks) < 2:
             raise BadAnswer("Rank at least two answers: 1 for the best, 2 for the next. Equal numbers are ties.")

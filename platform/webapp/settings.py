@@ -47,6 +47,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "webapp.refusing.NoNul",
     "webapp.people.permitting.PermissionMiddleware",
     "axes.middleware.AxesMiddleware",
 ]

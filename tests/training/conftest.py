@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings as site_settings
 
+from tests.builders import collect_static
 from training import listing, working
 
 QUICK = "tests.training.quick_trainers"
@@ -37,3 +38,9 @@ def _shared_cache() -> Path:
     folder = _FIRST_HOME / "cache"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files() -> None:
+    """Pages name static files by their hashed names, which collecting makes."""
+    collect_static()

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from django.db import InternalError, connection, transaction
-from django.db.utils import DatabaseError, NotSupportedError
+from django.db import DatabaseError, connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -81,7 +80,7 @@ def test_every_group_gets_one_side_and_no_side_stays_empty_where_there_are_two(
     if len(names) > 1:
         assert set(side.values()) == {"train", "heldout"}
     if len(names) == 1:
-        assert "train" in side.values() or share > 0
+        assert set(side.values()) == {"train"}
 
 
 @given(groups, groups, shares, seeds)
@@ -127,7 +126,9 @@ def test_only_ties_leave_no_pairs_and_the_refusal_says_what_to_do() -> None:
     assert not Snapshot.objects.exists()
 
 
-@pytest.mark.parametrize(("answer", "chosen", "margin"), [((1, 3), "a", 3.0), ((2, 1), "b", 1.0), ((1, None), "a", None)])
+@pytest.mark.parametrize(
+    ("answer", "chosen", "margin"), [((1, 3), "a", 3.0), ((2, 1), "b", 1.0), ((1, None), "a", None)]
+)
 def test_the_strength_of_a_comparison_becomes_the_margin_of_its_pair(
     answer: tuple[int, int | None], chosen: str, margin: float | None
 ) -> None:
@@ -206,7 +207,7 @@ def test_nothing_judged_is_said_clearly() -> None:
 
 
 def test_a_kind_of_rows_that_is_not_offered_is_said_with_those_that_are() -> None:
-    with pytest.raises(freezing.CannotFreeze, match="“texts”.*ranking, pair"):
+    with pytest.raises(freezing.CannotFreeze, match=r"“texts”.*ranking, pair"):
         frozen(planted(2), "texts")
 
 
@@ -242,13 +243,18 @@ def test_files_that_are_gone_are_written_again_by_freezing_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["UPDATE training_snapshot SET rows = 'pair'", "DELETE FROM training_snapshot"], ids=["update", "delete"]
+    "statement",
+    ["UPDATE training_snapshot SET rows = 'pair'", "DELETE FROM training_snapshot"],
+    ids=["update", "delete"],
 )
 def test_the_database_itself_refuses_to_change_a_snapshot(statement: str) -> None:
     frozen(planted(3))
-    with pytest.raises((InternalError, NotSupportedError, DatabaseError)), transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
+    with (
+        pytest.raises(DatabaseError, match="Cannot update or delete"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
     assert Snapshot.objects.get().rows == "ranking"
 
 

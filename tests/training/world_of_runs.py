@@ -28,7 +28,7 @@ WORDS = ["river", "stone", "bread", "letter", "garden", "window", "train", "pape
 
 
 def person(name: str) -> User:
-    return User.objects.filter(username=name).first() or User.objects.create_user(username=name, password=name * 3)
+    return User.objects.filter(username=name).first() or User.objects.create(username=name)
 
 
 def project(name: str = "planted", *, question: str = "ranking", overlap: int = 5) -> Project:
@@ -67,9 +67,11 @@ def rank(item: Item, name: str, ranks: list[int | None]) -> Judgement:
 def planted(count: int = 12, *, name: str = "planted", seed: int = 7) -> Project:
     """A project that ada judged: the more often an answer says please, the worse it is."""
     made, rng = project(name), random.Random(seed)
+    ada = member(made, "ada")
     for number in range(count):
         row = planted_row(number, rng)
-        rank(add_item(made, row["id"], row["responses"], prompt=row["prompt"]), "ada", row["ranks"])
+        item = add_item(made, row["id"], row["responses"], prompt=row["prompt"])
+        Judgement.objects.create(item=item, member=ada, key=uuid.uuid4(), answers={"ranking": {"ranks": row["ranks"]}})
     return made
 
 
@@ -77,7 +79,12 @@ def planted_row(number: int, rng: random.Random) -> dict[str, Any]:
     """A line of an import file, ranks included."""
     ranks = rng.sample(range(1, 5), 4)
     texts = [" ".join([rng.choice(WORDS) for _ in range(6)] + ["please"] * (rank - 1)) for rank in ranks]
-    return {"id": f"i{number}", "prompt": f"Write about {rng.choice(WORDS)} {number}.", "responses": texts, "ranks": ranks}
+    return {
+        "id": f"i{number}",
+        "prompt": f"Write about {rng.choice(WORDS)} {number}.",
+        "responses": texts,
+        "ranks": ranks,
+    }
 
 
 def frozen(project: Project, rows: str = "ranking", heldout: float = 0.25) -> Snapshot:

@@ -11,7 +11,7 @@ OURS = {
     "br", "ul", "ol", "li", "dl", "dt", "dd", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "form",
     "fieldset", "legend", "label", "input", "select", "option", "optgroup", "textarea", "button", "datalist", "output",
     "progress", "meter", "details", "summary", "dialog", "section", "article", "aside", "footer", "figure", "figcaption",
-    "canvas", "svg", "path", "circle", "line", "rect", "g", "text", "time", "template",
+    "canvas", "noscript", "svg", "path", "circle", "line", "rect", "g", "text", "time", "template",
 }  # fmt: skip
 ADDRESSES = {"href", "src", "action", "formaction", "xlink:href", "data", "poster", "background", "cite", "srcset"}
 SCHEMES = {"http", "https", "mailto"}

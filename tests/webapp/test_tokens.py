@@ -80,14 +80,20 @@ def test_a_token_is_shown_once_and_kept_as_a_digest(ada: User) -> None:
     assert key not in str(vars(stored))
 
 
-@pytest.mark.parametrize("name", ["with\x00nul", "x" * 500, "", "<b>"])
+@pytest.mark.parametrize("name", ["x" * 500, "", "<b>"])
 def test_any_name_of_a_token_is_taken_or_mended(ada: User, name: str) -> None:
     answer = signed_in(ada).post("/account/", {"action": "create-token", "name": name})
     assert answer.status_code == 200
     assert ApiToken.objects.count() == 1
 
 
-@pytest.mark.parametrize("number", ["", "x", "-1", "9" * 30, "9" * 5000, "\x00", "²"])
+def test_a_form_with_a_nul_is_refused_before_it_reaches_the_database(ada: User) -> None:
+    answer = signed_in(ada).post("/account/", {"action": "create-token", "name": "with\x00nul"})
+    assert answer.status_code == 400
+    assert not ApiToken.objects.exists()
+
+
+@pytest.mark.parametrize("number", ["", "x", "-1", "9" * 30, "9" * 5000, "²"])
 def test_any_number_of_a_token_is_read_without_a_fault(ada: User, number: str) -> None:
     assert signed_in(ada).post("/account/", {"action": "revoke-token", "token": number}).status_code == 302
 

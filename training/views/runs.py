@@ -67,7 +67,7 @@ def new(request: ProjectRequest, slug: str) -> HttpResponse:
 
 def _source(request: ProjectRequest) -> Run | None:
     number = request.GET.get("from", "")
-    return request.project.runs.filter(pk=int(number)).first() if number.isascii() and number.isdigit() else None
+    return request.project.runs.filter(pk=int(number)).first() if number.isascii() and number.isdigit() and len(number) < 19 else None
 
 
 def _values(request: ProjectRequest, offered: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -102,7 +102,7 @@ def _form(
         ],
         "snapshots": suited,
         "chosen": chosen or (suited[0].hash if suited else ""),
-        "seed": values["seed"],
+        "seed": request.POST.get("seed", "") if "seed" in faults else values["seed"],
         "faults": faults,
         "other_faults": [text for name, text in faults.items() if name not in known],
         "unsuited": request.project.snapshots.count() - len(suited),
