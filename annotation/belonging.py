@@ -46,6 +46,8 @@ def create_project(
     slug = slugify(slug or name)[:80]
     if not name or not slug:
         raise ValidationError("A project needs a name with at least one letter or digit.")
+    if not 1 <= overlap <= 50:
+        raise ValidationError(f"An overlap is 1 to 50 people an item, not {overlap}.")
     if question not in KINDS:
         raise ValidationError(f"There is no question “{question}”. The kinds are: {', '.join(KINDS)}.")
     if slug in RESERVED_SLUGS or Project.objects.filter(slug=slug).exists():

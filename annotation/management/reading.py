@@ -29,6 +29,14 @@ def readable(name: str) -> Path:
     return path
 
 
+def text_of(name: str) -> str:
+    """The text of a file. Raises CommandError where it is not UTF-8."""
+    try:
+        return readable(name).read_text("utf-8-sig")
+    except UnicodeDecodeError as wrong:
+        raise CommandError(f"{name} is not UTF-8 (byte {wrong.start + 1}); save it as UTF-8.") from None
+
+
 def sentence(wrong: ValidationError) -> str:
     return " ".join(wrong.messages)
 

@@ -114,7 +114,7 @@ def _mapping_page(
         preview = mappings.draft(1, first, mappings.check_mapping(chosen))
     except Problem as problem:
         wrong = problem
-    shown = chosen or {word: word for word in ("id", "prompt", "responses")}
+    shown = chosen or mappings.NATIVE
     fields = [{"word": word, "label": label, "help": text, "value": shown.get(word, "")} for word, label, text in ASKED]
     return {
         "project": request.project,

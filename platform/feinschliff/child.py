@@ -251,7 +251,8 @@ def _versions() -> dict[str, str]:
 
 def _write(path: Path, value: dict[str, Any]) -> None:
     draft = path.with_name(f".{path.name}.draft")
-    draft.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    draft.write_text(text, encoding="utf-8", errors="replace")  # half a surrogate pair must not cost the result
     draft.replace(path)
 
 

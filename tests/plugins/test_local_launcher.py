@@ -4,12 +4,12 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Make, result
 
 from feinschliff import Job, JobStatus, Launches
 from feinschliff.manager import load
 from feinschliff.model import resolve
 from plugins.local_launcher.launching import LocalLauncher, child_environment
+from tests.plugins.small_world import ROOT, Make, result
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def test_a_constant_gets_half_of_the_comparisons() -> None:
 
 
 def test_intervals_are_wider_when_answers_hang_together_in_groups() -> None:
-    rng = random.Random(1)  # noqa: S311 - a made-up world
+    rng = random.Random(1)
     groups = [str(number // 20) for number in range(400)]
     lucky = {name: rng.random() for name in set(groups)}
     values = [float(rng.random() < lucky[group]) for group in groups]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Make, environment, finish, result, start, write_rows
 
 from feinschliff import Opening
+from tests.plugins.small_world import ROOT, Make, environment, finish, result, start, write_rows
 
 
 def digest(folder: Path) -> str:

@@ -1,7 +1,7 @@
 """The small world that training is tested in: ada and bo judge, lin leads, and what they said is frozen and learned from.
 
-Also a launcher without processes (a real one: five verbs, a folder, a result) for drills over many runs, and the address of
-the test database for worker processes.
+Also a launcher without processes (a real one: five verbs, a folder, a result) for drills over many runs, and the quick
+trainers as an installed package, for worker processes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-from django.db import connection
 
 from annotation import assigning, belonging, judging
 from annotation.models import Assignment, Item, Judgement, Membership, Project, Response
@@ -118,12 +116,13 @@ def wait_for(true: Callable[[], Any], seconds: float = 60, explain: Callable[[],
     return found
 
 
-def database_url() -> str:
-    """The test database, as another process may name it."""
-    about = connection.settings_dict
-    if str(about["HOST"]).startswith("/"):
-        return f"postgres://{about['USER']}@/{about['NAME']}?host={about['HOST']}&port={about['PORT']}"
-    return f"postgres://{about['USER']}:{about['PASSWORD']}@{about['HOST']}:{about['PORT'] or 5432}/{about['NAME']}"
+def install_quick_trainers(folder: Path) -> str:
+    """A PYTHONPATH on which the quick trainers are an installed distribution with an entry point, as third parties come in."""
+    about = folder / "quick_trainers-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: quick-trainers\nVersion: 1.0\n", "utf-8")
+    (about / "entry_points.txt").write_text("[feinschliff]\nquick = tests.training.quick_trainers\n", "utf-8")
+    return str(folder)
 
 
 class FolderLauncher:

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation import belonging
 from annotation.kinds import KINDS
-from annotation.management.reading import finish, readable, sentence
+from annotation.management.reading import finish, sentence, text_of
 from webapp.people.models import User
 from webapp.people.permitting import LEAD
 
@@ -28,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, **options: Any) -> None:  # noqa: ANN401 - argparse's values
-        text = readable(options["guidelines"]).read_text("utf-8") if options["guidelines"] else ""
+        text = text_of(options["guidelines"]) if options["guidelines"] else ""
         people = {name: User.objects.filter(username=name).first() for name in options["annotator"]}
         if missing := [name for name, user in people.items() if user is None]:
             raise CommandError(f"There is nobody called {', '.join(missing)}. Nothing was changed.")

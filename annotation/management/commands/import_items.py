@@ -6,13 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from annotation import importing
 from annotation import mapping as mappings
 from annotation.formats.jsonl import Problem
 from annotation.importing import ImportRefused, Lookup
 from annotation.management.reading import finish, project_named, readable
-from annotation.models import Import
 
 
 class Command(BaseCommand):
@@ -35,18 +35,15 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:  # noqa: ANN401 - argparse's values
         project = project_named(options["project"])
         path = readable(options["file"])
-        batch: Import | None = None
         try:
             mapping = importing.mapping_from(options["map"])
             lookups = [self._lookup(join) for join in options["join"]]
-            batch = importing.begin(project=project, path=path, actor=None)
-            with path.open("rb") as file:
+            with transaction.atomic(), path.open("rb") as file:
+                batch = importing.begin(project=project, path=path, actor=None)
                 counts = importing.import_file(
                     project=project, file=file, mapping=mapping, actor=None, batch=batch, lookups=lookups
                 )
         except (ImportRefused, Problem) as refusal:
-            if batch is not None:
-                batch.delete()
             problems = refusal.problems if isinstance(refusal, ImportRefused) else [refusal]
             raise CommandError("\n".join([*map(str, problems), "Nothing was imported."])) from None
         said = (
