@@ -13,6 +13,7 @@ import importlib.util
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -27,17 +28,25 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
     end_in_order_on_signals()
     from django.core.management import execute_from_command_line
-    from django.db import OperationalError
+    from django.db import OperationalError, ProgrammingError
 
     from webapp.home import CannotStart
 
     try:
-        with database(sys.argv):
+        with database(sys.argv) as command:
+            if command:
+                from webapp.migrating import bring_up_to_date
+
+                bring_up_to_date(command)
             execute_from_command_line(sys.argv)
     except KeyboardInterrupt:
         sys.exit(130)
     except CannotStart as refusal:
         sys.exit(f"{refusal}")
+    except ProgrammingError as error:
+        if "--traceback" in sys.argv or "does not exist" not in str(error):
+            raise
+        sys.exit(f"The database lacks tables that this version needs. Run: python3 manage.py migrate\n({error})")
     except OperationalError as error:
         if "--traceback" in sys.argv:
             raise
@@ -61,19 +70,24 @@ def end_in_order_on_signals() -> None:
             signal.signal(number, lambda received, frame: sys.exit(128 + received))
 
 
-def database(argv: list[str]) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def database(argv: list[str]) -> Iterator[str | None]:
+    """The database for as long as the command lasts; gives the command's name, or None where it needs none."""
     command = argv[1] if len(argv) > 1 else "help"
     asks_only = {"-h", "--help", "--version"} & set(argv)
     named = command == "check" and any(part.startswith("--database") for part in argv)
     if asks_only or (command in WITHOUT_DATABASE and not named):
-        return contextlib.nullcontext()
+        yield None
+        return
     from webapp import postgres
     from webapp.home import home
 
     if os.environ.get("DATABASE_URL"):
         postgres.wait_for_given_server(lambda line: print(line, file=sys.stderr, flush=True))
-        return contextlib.nullcontext()
-    return postgres.running(home())
+        yield command
+    else:
+        with postgres.running(home()):
+            yield command
 
 
 if __name__ == "__main__":

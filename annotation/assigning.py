@@ -1,7 +1,7 @@
 """Hands out items: a lease for one annotator on one item, never more of them than the item's overlap asks for.
 
-Every clock here is the database's. Locks are taken in one order, assignment before item, and claims skip what others hold,
-so annotators never wait for each other.
+Every clock here is the database's. Locks are taken in one order, member, assignment, items by id, and claims skip what
+others hold, so annotators never wait for each other; one annotator's own tabs do.
 """
 
 import secrets
@@ -23,10 +23,12 @@ WITH gone AS (
         WHERE a.state = 'open' AND a.leased_until < statement_timestamp() AND i.project_id = %s AND a.member_id <> %s
         FOR UPDATE OF a SKIP LOCKED)
     RETURNING item_id
+), held AS (
+    SELECT id FROM annotation_item WHERE id IN (SELECT item_id FROM gone) ORDER BY id FOR NO KEY UPDATE
 )
 UPDATE annotation_item SET free = free + back.slots
-FROM (SELECT item_id, count(*) AS slots FROM gone GROUP BY item_id) back
-WHERE annotation_item.id = back.item_id
+FROM held JOIN (SELECT item_id, count(*) AS slots FROM gone GROUP BY item_id) back ON back.item_id = held.id
+WHERE annotation_item.id = held.id
 """
 
 CLAIM = """
@@ -55,6 +57,7 @@ def lease() -> timedelta:
 @transaction.atomic
 def next_for(*, member: Membership) -> Assignment | None:
     """The annotator's open assignment with its lease renewed, else a new one; None when nothing is left for them."""
+    Membership.objects.select_for_update(no_key=True).get(pk=member.pk)  # else two tabs claim an item each
     mine = Assignment.objects.select_for_update().filter(member=member, state=Assignment.OPEN).order_by("id").first()
     if mine is not None:
         Assignment.objects.filter(pk=mine.pk).update(leased_until=Now() + lease())
@@ -112,6 +115,8 @@ def set_overlap(*, project: Project, overlap: int) -> None:
     project.full_clean()
     project.save(update_fields=["overlap"])
     with connection.cursor() as cursor:
+        # in a statement of its own, so that the count below sees the claims that were waited for
+        cursor.execute("SELECT FROM annotation_item WHERE project_id = %s ORDER BY id FOR NO KEY UPDATE", [project.pk])
         cursor.execute(
             "UPDATE annotation_item i SET free = greatest(0, %s - i.imported - (SELECT count(*) FROM annotation_assignment a"
             " WHERE a.item_id = i.id AND a.slot IS NOT NULL)) WHERE i.project_id = %s",

@@ -15,6 +15,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
 RENDERED_CHARACTERS = 64_000  # above this a page would stall: such a text is shown raw
+RENDERED_BRACKETS = 4_000  # each unclosed one is looked for to the end of the text
 HIGHLIGHTED_CHARACTERS = 20_000
 
 TAGS = {
@@ -42,8 +43,8 @@ def _markdown() -> MarkdownIt:
 
 @lru_cache(maxsize=4096)
 def render(text: str) -> SafeString:
-    """HTML for `text`; at more than 64,000 characters the text itself, escaped."""
-    if len(text) > RENDERED_CHARACTERS:
+    """HTML for `text`; at more than 64,000 characters or 4,000 square brackets the text itself, escaped."""
+    if len(text) > RENDERED_CHARACTERS or text.count("[") > RENDERED_BRACKETS:
         return format_html('<pre class="raw">{}</pre>', text)
     dirty = _markdown().render(text)
     clean = nh3.clean(

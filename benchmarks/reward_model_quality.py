@@ -20,7 +20,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 Rows = list[dict[str, Any]]
-SHOWN = ("accuracy/", "gain/", "tau/", "pairs/", "groups/", "rows/", "steps", "loss/")
+SHOWN = ("accuracy/", "gain/", "tau/", "pairs/", "prompts/", "groups/", "rows/", "steps", "loss/")
 
 
 def lines(path: Path) -> Rows:
@@ -59,6 +59,7 @@ def qa_feedback_k4(data: Path, pairs: int) -> tuple[Rows, Rows]:
             passages = "\n\n".join(f"{title}: {' '.join(sentences)}" for title, *sentences in one["passages"])
             prompt = f"{one['question']}\n\n{passages}"
             rows.append({"prompt": prompt, "completions": one["outputs"], "ranks": one["ranks"], "item": one["id"]})
+    assert len({row["prompt"] for row in rows}) == len(rows), "no prompt may stand on both sides of the split"
     random.Random(0).shuffle(rows)  # noqa: S311
     held = len(rows) // 5
     return rows[held:][: pairs or None], rows[:held]

@@ -53,9 +53,7 @@ def project_of(
     overlap: int = 1,
     guidelines: str = "Truth first.",
 ) -> Project:
-    made = belonging.create_project(
-        name=name, question=question, creator=lead, overlap=overlap, guidelines=guidelines
-    )
+    made = belonging.create_project(name=name, question=question, creator=lead, overlap=overlap, guidelines=guidelines)
     for user in annotators:
         belonging.join(project=made, user=user)
     return made

@@ -48,7 +48,8 @@ def fresh_link(request: ProjectRequest, slug: str, member_id: int) -> HttpRespon
     """A new one-time link for somebody who lost theirs or has not chosen a password yet."""
     user = _person(request, member_id)
     elsewhere = user.memberships.exclude(project=request.project).exists()
-    if (user.is_staff or user.has_chosen_password or elsewhere) and not request.user.is_superuser:
+    powerful = user.is_staff or user.is_superuser
+    if (powerful or user.has_chosen_password or elsewhere) and not request.user.is_superuser:
         messages.error(request, "Only an administrator can make a new link for this person.")
         return redirect("project_people", slug=slug)
     auditing.record(actor=request.user, action="new sign-in link", subject=slug, username=user.username)

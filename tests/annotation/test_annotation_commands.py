@@ -8,32 +8,37 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
-from annotation.models import Import, Item, Judgement, Project
 from django.core.management import CommandError, call_command
 from django.db import connection
-from webapp.people.permitting import LEAD
 
+from annotation.models import Import, Item, Judgement, Project
 from tests.annotation.test_importing import kept
 from tests.builders import add_items, as_lines, child_environment, person, project_of, rows
 from tests.world import ROOT
+from webapp.people.permitting import LEAD
 
 PYTHON = shutil.which("python3") or "python3"
 
 
-def said(*arguments: str, **options: Any) -> str:
+def said(*arguments: str) -> str:
     out = StringIO()
-    call_command(*arguments, stdout=out, **options)
+    call_command(*arguments, stdout=out)
     return out.getvalue()
 
 
 def as_process(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [PYTHON, "manage.py", *arguments], cwd=ROOT, env=child_environment(), capture_output=True, text=True, timeout=120
+        [PYTHON, "manage.py", *arguments],
+        cwd=ROOT,
+        env=child_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
@@ -174,7 +179,7 @@ def writers() -> set[int]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def wait_until(true: Any, what: str, seconds: float = 60) -> None:
+def wait_until(true: Callable[[], object], what: str, seconds: float = 60) -> None:
     until = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < until, what

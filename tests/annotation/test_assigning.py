@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from annotation import assigning, belonging
-from annotation.models import Assignment, Item, Project
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
-from webapp.people.models import User
 
+from annotation import assigning, belonging
+from annotation.models import Assignment, Item, Project
 from tests.builders import add_items, as_lines, bring_in, claim, judge, member_of, person, project_of, rows
+from webapp.people.models import User
 
 pytestmark = pytest.mark.django_db
 
@@ -205,7 +205,9 @@ def test_a_new_member_of_a_finished_project_gets_nothing(project: Project, ada: 
     assert nothing_for(project, cy)
 
 
-def test_the_database_itself_refuses_a_second_assignment_and_a_shared_slot(project: Project, ada: User, bo: User) -> None:
+def test_the_database_itself_refuses_a_second_assignment_and_a_shared_slot(
+    project: Project, ada: User, bo: User
+) -> None:
     add_items(project, 1)
     mine = claim(project, ada)
     copy = {"item_id": mine.item_id, "order": [0], "started_at": mine.started_at, "leased_until": mine.leased_until}

@@ -8,11 +8,11 @@ import threading
 import uuid
 
 import pytest
-from annotation import assigning, belonging, judging
-from annotation.models import Assignment, Item, Judgement, Membership, Project
 from django.db import transaction
 from django.db.models.functions import Now
 
+from annotation import assigning, belonging, judging
+from annotation.models import Assignment, Item, Judgement, Membership, Project
 from tests.annotation.at_once import at_once, faults
 from tests.annotation.test_assigning import slots_add_up
 from tests.builders import add_items, claim, member_of, person, project_of
@@ -36,7 +36,7 @@ def submit_one(member: Membership) -> int | None:
 
 def work_through(member: Membership) -> list[int]:
     """All that one annotator gets until nothing is left, with leases that sometimes run out and items that are skipped."""
-    dice = random.Random(member.pk)  # noqa: S311
+    dice = random.Random(member.pk)
     done = []
     for _ in range(40):
         assignment = assigning.next_for(member=Membership.objects.select_related("project").get(pk=member.pk))
@@ -151,7 +151,10 @@ def test_overlap_changes_while_a_crowd_works_leave_the_slots_adding_up() -> None
     project = project_of(None, overlap=2)
     add_items(project, 10)
     members = crowd(project, 12)
-    changes = [functools.partial(assigning.set_overlap, project=Project.objects.get(pk=project.pk), overlap=n) for n in (3, 4, 3)]
+    changes = [
+        functools.partial(assigning.set_overlap, project=Project.objects.get(pk=project.pk), overlap=n)
+        for n in (3, 4, 3)
+    ]
     assert faults(at_once(*(functools.partial(submit_one, member) for member in members), *changes)) == []
     assigning.set_overlap(project=project, overlap=4)
     assert slots_add_up(project)

@@ -6,14 +6,14 @@ import json
 from typing import Any
 
 import pytest
-from annotation import importing
-from annotation.formats.jsonl import MAX_LINE_BYTES
-from annotation.importing import ImportRefused
-from annotation.models import Project
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from annotation import importing
+from annotation.formats.jsonl import MAX_LINE_BYTES
+from annotation.importing import ImportRefused
+from annotation.models import Project
 from tests.annotation.test_importing import kept
 from tests.builders import as_lines, bring_in, person, project_of, rows, signed_in
 
@@ -183,7 +183,9 @@ def test_an_unknown_word_in_a_mapping_is_refused_with_the_known_ones(project: Pr
      ({"prompt": "prompt", "responses": "responses.0,responses.7"}, "responses.7"),
      ({"prompt": "prompt", "responses": "responses", "annotator": "who", "ranks": "r"}, "who")],
 )  # fmt: skip
-def test_a_mapping_that_names_what_is_not_there_is_refused(project: Project, mapping: dict[str, str], field: str) -> None:
+def test_a_mapping_that_names_what_is_not_there_is_refused(
+    project: Project, mapping: dict[str, str], field: str
+) -> None:
     assert refused(project, as_lines([GOOD]), mapping).field == field
 
 
@@ -203,12 +205,16 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-WORDS = st.sampled_from(["id", "prompt", "responses", "context", "sources", "group", "ranks", "winner", "votes", "annotator"])
+WORDS = st.sampled_from(
+    ["id", "prompt", "responses", "context", "sources", "group", "ranks", "winner", "votes", "annotator"]
+)
 
 
 @hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.dictionaries(WORDS, JSON, min_size=1, max_size=3), missing=st.sets(WORDS, max_size=1))
-def test_any_record_is_taken_whole_or_refused_in_words(project: Project, changes: dict[str, Any], missing: set[str]) -> None:
+def test_any_record_is_taken_whole_or_refused_in_words(
+    project: Project, changes: dict[str, Any], missing: set[str]
+) -> None:
     record = {name: value for name, value in ({**GOOD, **changes}).items() if name not in missing}
     content = json.dumps(record).encode()
     before = kept()
@@ -240,7 +246,12 @@ def test_the_import_screen_shows_or_refuses_a_nested_record(project: Project, de
     for where in ("deep=x", "deep.0=x"):
         page = answer.redirect_chain[-1][0] if answer.redirect_chain else None
         if page:
-            assert lin.post(page, {"prompt": "prompt", "responses": "responses", "where": where, "preview": "1"}).status_code == 200
+            assert (
+                lin.post(
+                    page, {"prompt": "prompt", "responses": "responses", "where": where, "preview": "1"}
+                ).status_code
+                == 200
+            )
             assert lin.post(page, {"prompt": "deep", "responses": "deep", "group": "deep"}).status_code == 400
 
 

@@ -6,21 +6,28 @@ import json
 from pathlib import Path
 
 import pytest
-from annotation import importing
-from annotation.models import Import, Item, Judgement, Project
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client
 
+from annotation import importing
+from annotation.models import Import, Item, Judgement, Project
 from tests.annotation.test_importing import kept
 from tests.builders import as_lines, person, project_of, rows, signed_in
 from tests.webapp.page_reading import Page, dangers
 
 pytestmark = pytest.mark.django_db
 FOREIGN = [
-    {"uid": n, "question": f"Q{n}?", "outputs": ["a", "b", "c"], "models": ["m1", "m2", "m3"], "ranking": [1, 2, 2], "worker": "w1"}
+    {
+        "uid": n,
+        "question": f"Q{n}?",
+        "outputs": ["a", "b", "c"],
+        "models": ["m1", "m2", "m3"],
+        "ranking": [1, 2, 2],
+        "worker": "w1",
+    }
     for n in range(5)
-]  # fmt: skip
+]
 
 
 @pytest.fixture
@@ -115,9 +122,17 @@ def test_a_wrong_mapping_is_said_in_the_preview_and_on_import(lin: Client, proje
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"", "empty"), (b"\n\n", "the file is empty"), (b"[]", "JSON list"), (b"\xff\xfe{\x00", "UTF-16"), (b"id,x\n", "not JSON")],
+    [
+        (b"", "empty"),
+        (b"\n\n", "the file is empty"),
+        (b"[]", "JSON list"),
+        (b"\xff\xfe{\x00", "UTF-16"),
+        (b"id,x\n", "not JSON"),
+    ],
 )
-def test_a_file_that_cannot_be_read_is_refused_and_not_kept(lin: Client, project: Project, content: bytes, words: str) -> None:
+def test_a_file_that_cannot_be_read_is_refused_and_not_kept(
+    lin: Client, project: Project, content: bytes, words: str
+) -> None:
     there = waiting_files()
     answer = send(lin, project, content)
     assert answer.status_code == 400
@@ -183,7 +198,9 @@ def test_problems_in_later_lines_are_listed_and_the_file_waits(lin: Client, proj
     assert lin.get(page).status_code == 200
 
 
-@pytest.mark.parametrize("name", ['"><script>alert(1)</script>.jsonl', "../../etc/passwd", "x" * 400 + ".jsonl", "\u202egpj.jsonl"])
+@pytest.mark.parametrize(
+    "name", ['"><script>alert(1)</script>.jsonl', "../../etc/passwd", "x" * 400 + ".jsonl", "\u202egpj.jsonl"]
+)
 def test_any_file_name_is_shown_and_never_used_as_a_path(lin: Client, project: Project, name: str) -> None:
     page = send(lin, project, as_lines(rows(2)), name)["Location"]
     batch = Import.objects.get()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from annotation.importing import ImportRefused
-from annotation.models import Import, Item, Judgement, Membership, Project, Response
 from django.conf import settings
 
+from annotation.importing import ImportRefused
+from annotation.models import Import, Item, Judgement, Membership, Project, Response
 from tests.builders import as_lines, bring_in, member_of, person, project_of, rows
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +33,11 @@ def test_rows_with_our_own_words_need_no_mapping(project: Project) -> None:
     first, second = Item.objects.order_by("position")
     assert first.prompt == [{"role": "user", "content": "Question 0 of i?"}]
     assert (first.key, first.group, first.imported, first.free) == ("i0", "tides", 1, 1)
-    assert [(r.text, r.source) for r in first.responses.all()] == [("Answer 0.0", "m1"), ("Answer 0.1", "m2"), ("Answer 0.2", "")]
+    assert [(r.text, r.source) for r in first.responses.all()] == [
+        ("Answer 0.0", "m1"),
+        ("Answer 0.1", "m2"),
+        ("Answer 0.2", ""),
+    ]
     judgement = Judgement.objects.get(item=first)
     assert judgement.answers == {"ranking": {"ranks": [2, 1, 2]}}
     assert (judgement.member.pseudonym, judgement.member.user_id, judgement.origin) == ("expert-7", None, "import")
@@ -42,7 +46,11 @@ def test_rows_with_our_own_words_need_no_mapping(project: Project) -> None:
 
 
 def test_a_conversation_comes_in_as_it_is(project: Project) -> None:
-    talk = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yo"}]
+    talk = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Yo"},
+    ]
     bring_in(project, as_lines([{"id": 1, "prompt": talk, "responses": ["a", "b"]}]))
     item = Item.objects.get()
     assert (item.key, item.prompt) == ("1", talk)

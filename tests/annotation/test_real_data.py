@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 
 import pytest
+
 from annotation import importing, judging
 from annotation import mapping as mappings
 from annotation.models import Import, Item, Judgement, Project, Response
-
 from tests.builders import bring_in, person, project_of
 
 FOLDER = Path(os.environ.get("FEINSCHLIFF_DATA") or "/nowhere")
@@ -37,7 +37,9 @@ def test_qa_feedback_comes_in_with_its_239_rankings(ranked: Project) -> None:
     mapping = {"prompt": "question", "context": "passages", "responses": "outputs", "ranks": "ranks", "group": "id"}
     counts = bring_in(ranked, path.read_bytes(), mapping)
     assert (counts.items, counts.responses, counts.judgements, counts.annotators) == (250, 1000, 239, 1)
-    stored = {j.item.key: j.answers["ranking"]["ranks"] for j in judging.current(project_id=ranked.pk).select_related("item")}
+    stored = {
+        j.item.key: j.answers["ranking"]["ranks"] for j in judging.current(project_id=ranked.pk).select_related("item")
+    }
     assert {key: order(ranks) for key, ranks in stored.items()} == {
         record["id"]: order(record["ranks"]) for record in records if record["ranks"]
     }
@@ -55,7 +57,13 @@ def order(ranks: list[int]) -> list[list[bool]]:
 def test_the_guess_for_qa_feedback_is_right(ranked: Project) -> None:
     first = json.loads((FOLDER / "qa-feedback-k4" / "prompts.jsonl").open("rb").readline())
     guessed = mappings.guess(first)
-    assert guessed == {"id": "id", "prompt": "question", "responses": "outputs", "context": "passages", "ranks": "ranks"}
+    assert guessed == {
+        "id": "id",
+        "prompt": "question",
+        "responses": "outputs",
+        "context": "passages",
+        "ranks": "ranks",
+    }
 
 
 def test_pandalm_comes_in_with_three_annotators_by_the_guessed_mapping(compared: Project) -> None:

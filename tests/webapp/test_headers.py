@@ -6,11 +6,11 @@ import pytest
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.http import HttpResponse
 from django.test import Client
-from webapp.people import inviting
 
 from tests.builders import person, signed_in
 from tests.webapp.page_reading import Page, dangers
 from tests.webapp.test_routes import DOORS, World, world  # noqa: F401 - a fixture
+from webapp.people import inviting
 
 pytestmark = pytest.mark.django_db
 

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from annotation.models import Assignment, Import, Item, Judgement, Membership, Project
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, path, reverse
+
+from annotation.models import Assignment, Import, Item, Judgement, Membership, Project
+from tests.builders import add_items, as_lines, claim, judge, member_of, person, project_of, rows, signed_in
 from training.models import Model, Run, Snapshot
 from webapp.people import inviting
 from webapp.people.models import ApiToken, AuditEntry, SignInLink, User
 from webapp.people.permitting import Permission
-
-from tests.builders import add_items, as_lines, claim, judge, member_of, person, project_of, rows, signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -47,8 +47,8 @@ class Things:
 
     def url(self, route: str, slug: str = "") -> str:
         pattern = next(p for p in patterns() if p.name == route)
-        wanted = pattern_parameters(pattern)
-        return reverse(route, kwargs={n: v for n, v in (self.names | {"slug": slug or self.project.slug}).items() if n in wanted})
+        values = {**self.names, "slug": slug or self.project.slug}
+        return reverse(route, kwargs={name: values[name] for name in pattern_parameters(pattern)})
 
 
 def patterns(resolver: URLResolver | None = None) -> Iterator[URLPattern]:
@@ -68,7 +68,7 @@ def things(name: str, lead: User, annotator: User) -> Things:
     add_items(project, 3, prefix=name)
     judge(project, annotator)
     assignment = claim(project, annotator)
-    (batch,) = [waiting_import(project, lead)]
+    batch = waiting_import(project, lead)
     snapshot = Snapshot.objects.create(
         project=project, hash=f"{name}{'0' * 60}"[:64].lower(), rows="ranking",
         counts={"train": 1, "heldout": 0, "groups": {"train": 1, "heldout": 0}, "judgements": 1, "dropped": {}},
@@ -111,8 +111,8 @@ def world() -> World:
 
 
 def everything() -> dict[str, int]:
-    kept = (Project, Item, Import, Membership, Assignment, Judgement, Snapshot, Run, Model, User, ApiToken, SignInLink, AuditEntry)
-    return {model.__name__: model.objects.count() for model in kept}
+    ours = (Project, Item, Import, Membership, Assignment, Judgement, Snapshot, Run, Model)
+    return {model.__name__: model.objects.count() for model in (*ours, User, ApiToken, SignInLink, AuditEntry)}
 
 
 def test_every_route_has_a_name_and_stands_in_the_list_of_doors() -> None:
@@ -129,7 +129,8 @@ def test_every_route_declares_the_permission_of_its_door() -> None:
 
 def test_every_project_route_names_its_project_by_slug() -> None:
     for pattern in patterns():
-        assert (pattern.callback.permission.scope == "project") == ("slug" in pattern_parameters(pattern) and DOORS[pattern.name] != "api")
+        named = "slug" in pattern_parameters(pattern) and DOORS[pattern.name or ""] != "api"
+        assert (pattern.callback.permission.scope == "project") == named, pattern.name
 
 
 def _undeclared(request: HttpRequest) -> HttpResponse:
@@ -205,7 +206,9 @@ def test_a_thing_of_another_project_is_not_there_even_for_those_who_lead_both(wo
         if pattern_parameters(next(p for p in patterns() if p.name == route)) == {"slug"}:
             continue
         for name in ("lin", "ada", "root"):
-            status = getattr(world.clients[name], method)(world.there.url(route, slug=world.here.project.slug)).status_code
+            status = getattr(world.clients[name], method)(
+                world.there.url(route, slug=world.here.project.slug)
+            ).status_code
             closed = refused(DOORS[route], name) or (405 if method == "get" and status == 405 else 404)
             if status != closed:
                 wrong.append(f"{method} {route} as {name}: {status}, not {closed}")

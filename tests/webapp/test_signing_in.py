@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -81,6 +83,22 @@ def test_only_the_digest_of_a_link_is_kept(ada: User) -> None:
     assert len(stored.digest) == 64
 
 
+def test_the_command_makes_a_link_and_the_person_where_it_is_asked_to() -> None:
+    out = StringIO()
+    with pytest.raises(CommandError, match="nobody called “ada”"):
+        call_command("sign_in_link", "ada")
+    call_command("sign_in_link", "ada", "--create", stdout=out)
+    assert Client().get(out.getvalue().strip()).status_code == 200
+    assert not User.objects.get(username="ada").has_chosen_password
+
+
+@pytest.mark.parametrize("name", ["", "a b", "<script>", "x" * 200])
+def test_the_command_makes_nobody_with_a_bad_name(name: str) -> None:
+    with pytest.raises(CommandError, match="cannot be a user name"):
+        call_command("sign_in_link", name, "--create")
+    assert not User.objects.exists()
+
+
 def test_a_link_that_was_claimed_at_the_same_moment_is_spent(ada: User) -> None:
     inviting.new_link(user=ada)
     link = SignInLink.objects.select_related("user").get()
@@ -104,7 +122,8 @@ def test_a_deactivated_person_is_signed_out_at_once(ada: User) -> None:
 
 
 @pytest.mark.parametrize(
-    "elsewhere", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "http:evil.example"]
+    "elsewhere",
+    ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "http:evil.example"],
 )
 def test_signing_in_leads_nowhere_outside(ada: User, elsewhere: str) -> None:
     ada.set_password(PASSWORD)

@@ -67,7 +67,8 @@ def new(request: ProjectRequest, slug: str) -> HttpResponse:
 
 def _source(request: ProjectRequest) -> Run | None:
     number = request.GET.get("from", "")
-    return request.project.runs.filter(pk=int(number)).first() if number.isascii() and number.isdigit() and len(number) < 19 else None
+    named = number.isascii() and number.isdigit() and len(number) < 19
+    return request.project.runs.filter(pk=int(number)).first() if named else None
 
 
 def _values(request: ProjectRequest, offered: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -46,7 +46,12 @@ def account(request: SignedInRequest) -> HttpResponse:
         new_token = tokens.make_token(user=request.user, name=request.POST.get("name", "").strip()[:80] or "script")
     elif action == "revoke-token":
         number = request.POST.get("token", "")
-        if number.isascii() and number.isdigit() and len(number) < 19 and tokens.revoke(user=request.user, token_id=int(number)):
+        if (
+            number.isascii()
+            and number.isdigit()
+            and len(number) < 19
+            and tokens.revoke(user=request.user, token_id=int(number))
+        ):
             messages.success(request, "The token was revoked; it opens nothing any more.")
         return redirect("account")
     elif form.is_bound and form.is_valid():
