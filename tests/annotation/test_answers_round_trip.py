@@ -17,7 +17,7 @@ from tests.builders import add_items, claim, person, project_of, signed_in
 from tests.webapp.page_reading import Page
 
 RANKING, COMPARISON = KINDS["ranking"], KINDS["comparison"]
-PATIENT = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PATIENT = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 orders = st.integers(2, 10).flatmap(lambda count: st.permutations(range(count)))
 choices = st.sampled_from(["-3", "-2", "-1", "0", "1", "2", "3"])

@@ -126,18 +126,18 @@ def test_what_is_judged_cannot_be_skipped(project: Project, ada: User, bo: User)
 
 def test_the_order_is_stored_and_differs_between_annotators_and_items(project: Project, ada: User, bo: User) -> None:
     assigning.set_overlap(project=project, overlap=2)
-    add_items(project, 60)
+    add_items(project, 40)
     for user in (ada, bo):
-        for _ in range(60):
+        for _ in range(40):
             judge(project, user)
     orders = {}
     for user in (ada, bo):
         found = Assignment.objects.filter(member__user=user).order_by("item__position")
         orders[user] = [tuple(assignment.order) for assignment in found]
         assert all(sorted(order) == [0, 1, 2, 3] for order in orders[user])
-        assert len(set(orders[user])) > 12  # of 24; chance of less is below one in a million
+        assert len(set(orders[user])) > 8  # of 24; chance of less is far below one in a million
         first_shown = [order[0] for order in orders[user]]
-        assert max(first_shown.count(position) for position in range(4)) < 40
+        assert max(first_shown.count(position) for position in range(4)) < 30
     assert orders[ada] != orders[bo]
 
 

@@ -87,7 +87,7 @@ def launched(site: Site) -> int:
     site.house.command("create_project", "planted")
     site.house.command("import_items", "planted", str(file))
     name = site.house.command("freeze", "planted")["hash"]
-    words = ["--snapshot", name, "--base", "tiny:encoder", "--set", "epochs=50", "--set", "batch_rows=4"]
+    words = ["--snapshot", name, "--base", "tiny:encoder", "--set", "epochs=30", "--set", "batch_rows=4"]
     return site.house.command("train", "reward-model", *words)["run"]
 
 
@@ -152,9 +152,9 @@ def test_each_part_is_killed_while_all_of_them_work_and_nothing_is_lost_or_doubl
     os.killpg(postmaster, signal.SIGKILL)
     wait_for(lambda: "The database answers again" in site.said(), 90, site.said)
     saves_on()
-    wait_for(lambda: run_row(site, run)["state"] in ("succeeded", "failed"), 180, lambda: run_row(site, run))
     annotator.done.set()
     annotator.join(60)
+    wait_for(lambda: run_row(site, run)["state"] in ("succeeded", "failed"), 180, lambda: run_row(site, run))
 
     assert run_row(site, run)["state"] == "succeeded", run_row(site, run)
     assert site.house.query("SELECT count(*) FROM training_model WHERE run_id = %s", run) == [(1,)]

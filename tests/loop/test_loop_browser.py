@@ -57,7 +57,7 @@ class Somebody:
 
     def __init__(self, browser: Browser, site: Site) -> None:
         self.site = site
-        self.context = browser.new_context(base_url=site.address, color_scheme="light")
+        self.context = browser.new_context(base_url=site.address, color_scheme="light", reduced_motion="reduce")
         self.context.add_init_script(NOTE_VIOLATIONS)
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(30_000)
