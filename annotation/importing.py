@@ -1,7 +1,7 @@
 """Brings a file in: look at it, map it, check every line, then write all of it in one transaction or nothing.
 
-A file is named by its content: an item that is there already with the same content is left alone, so a repeated import
-changes nothing; one with the same id and other content stops the import.
+An item that is there already with the same content is left alone, but for judgements that are new; so a repeated import
+changes nothing. One with the same id and other content stops the import.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
 from django.db.models.functions import Now
 
 from annotation import mapping as mappings
@@ -25,33 +24,13 @@ from annotation.formats import jsonl
 from annotation.formats.jsonl import Problem
 from annotation.kinds import KINDS, BadAnswer, Kind
 from annotation.mapping import Draft
-from annotation.models import Import, Item, Judgement, Membership, Project, Response
+from annotation.models import Import, Project
+from annotation.storing import Counts, ImportRefused, Writer
 from webapp.people import auditing
 from webapp.people.models import User
 
 BATCH = 500
 PROBLEMS_SHOWN = 20
-
-
-class ImportRefused(Exception):
-    """The file has problems; nothing of it was imported."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = problems
-        super().__init__("; ".join(str(problem) for problem in problems))
-
-
-@dataclass
-class Counts:
-    """What an import did."""
-
-    lines: int = 0
-    items: int = 0
-    already_there: int = 0
-    left_out: int = 0
-    responses: int = 0
-    judgements: int = 0
-    annotators: int = 0
 
 
 @dataclass(frozen=True)
@@ -198,8 +177,11 @@ def import_file(
     counts = Counts()
     with transaction.atomic():
         # one import a project at a time: positions and pseudonyms are given in order
-        Project.objects.select_for_update().get(pk=project.pk)
-        writer = _Writer(project=project, batch=batch, question=question.name, kind=KINDS[question.kind], counts=counts)
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+        done = Import.objects.get(pk=batch.pk)
+        if done.done_at:  # sent twice: the first was quicker
+            return Counts(**done.counts)
+        writer = Writer(project=project, batch=batch, question=question.name, kind=KINDS[question.kind], counts=counts)
         source = drafts(file, words, writer.kind, counts, lookups)
         while some := list(itertools.islice(source, BATCH)):
             writer.write(some)
@@ -208,81 +190,6 @@ def import_file(
         )
         auditing.record(actor=actor, action="import", subject=project.slug, file=batch.file_name, **asdict(counts))
     return counts
-
-
-class _Writer:
-    """Stores drafts in batches, inside the caller's transaction."""
-
-    def __init__(self, *, project: Project, batch: Import, question: str, kind: Kind, counts: Counts) -> None:
-        self.project, self.batch, self.question, self.kind, self.counts = project, batch, question, kind, counts
-        last = Item.objects.filter(project=project).aggregate(last=Max("position"))["last"]
-        self.position = 0 if last is None else last + 1
-        self.members = {m.pseudonym: m for m in project.memberships.all()}
-
-    def write(self, some: list[Draft]) -> None:
-        new = self._new_of(some)
-        items = Item.objects.bulk_create([self._item(place, draft) for place, draft in enumerate(new)])
-        self.position += len(items)
-        pairs = list(zip(items, new, strict=True))
-        responses = [
-            Response(item=item, position=place, text=text, source=source)
-            for item, draft in pairs
-            for place, (text, source) in enumerate(zip(draft.responses, draft.sources, strict=True))
-        ]
-        Response.objects.bulk_create(responses)
-        judgements = [
-            Judgement(
-                item=item,
-                member=self._member(draft.line, pseudonym),
-                key=uuid.uuid4(),
-                answers={self.question: self.kind.from_ranks(ranks)},
-                origin="import",
-            )
-            for item, draft in pairs
-            for pseudonym, ranks in draft.judgements
-        ]
-        Judgement.objects.bulk_create(judgements)
-        self.counts.items += len(items)
-        self.counts.responses += len(responses)
-        self.counts.judgements += len(judgements)
-
-    def _item(self, place: int, draft: Draft) -> Item:
-        return Item(
-            project=self.project,
-            batch=self.batch,
-            key=draft.key,
-            position=self.position + place,
-            prompt=draft.prompt,
-            context=draft.context,
-            group=draft.group,
-            digest=draft.digest,
-            imported=len(draft.judgements),
-            free=max(0, self.project.overlap - len(draft.judgements)),
-        )
-
-    def _new_of(self, some: list[Draft]) -> list[Draft]:
-        """Those that are not there yet. The same id with other content is a problem."""
-        there = dict(
-            Item.objects.filter(project=self.project, key__in=[d.key for d in some]).values_list("key", "digest")
-        )
-        for draft in some:
-            if draft.key in there and there[draft.key] != draft.digest:
-                message = f"the project holds an item {draft.key!r} with other content"
-                raise ImportRefused([Problem(draft.line, "id", message)])
-        new = [draft for draft in some if draft.key not in there]
-        self.counts.already_there += len(some) - len(new)
-        return new
-
-    def _member(self, line: int, pseudonym: str) -> Membership:
-        member = self.members.get(pseudonym)
-        if member is None:
-            member = Membership.objects.create(project=self.project, pseudonym=pseudonym)
-            self.members[pseudonym] = member
-            self.counts.annotators += 1
-        elif member.user_id is not None:
-            message = f"the pseudonym {pseudonym!r} belongs to somebody who judges here"
-            raise ImportRefused([Problem(line, "annotator", message)])
-        return member
 
 
 def begin(*, project: Project, path: Path, actor: User | None) -> Import:

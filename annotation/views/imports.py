@@ -70,7 +70,7 @@ def map_and_import(request: ProjectRequest, slug: str, import_id: int) -> HttpRe
         first = importing.first_records(path, 1)[0]
     except FileNotFoundError:
         messages.error(request, "The uploaded file is gone. Choose it again.")
-        Import.objects.filter(pk=batch.pk).delete()
+        Import.objects.filter(pk=batch.pk, done_at=None).delete()
         return redirect("import", slug=slug)
     chosen = _chosen(request) if request.method == "POST" else mappings.guess(first)
     problems: list[Problem] = []
@@ -80,6 +80,8 @@ def map_and_import(request: ProjectRequest, slug: str, import_id: int) -> HttpRe
                 counts = importing.import_file(
                     project=request.project, file=file, mapping=chosen, actor=request.user, batch=batch
                 )
+        except FileNotFoundError:  # sent twice, and the other was quicker
+            return redirect("project", slug=slug)
         except ImportRefused as refusal:
             problems = refusal.problems
         else:

@@ -69,7 +69,7 @@ def test_create_project_makes_a_project_that_the_admins_lead(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["Answers"], "there already"), (["new"], "there already"), (["!!!"], "needs a name"), ([""], "needs a name"),
+        (["Answers"], "there already"), (["new"], "there already"), (["   "], "needs a name"), ([""], "needs a name"),
         (["x" * 200], "at most 120"), (["A", "--overlap", "0"], "overlap"), (["A", "--overlap", "51"], "overlap"),
         (["A", "--overlap", "99999"], "overlap"), (["A", "--annotator", "nobody"], "nobody called nobody"),
         (["A", "--guidelines", "/nowhere"], "no file /nowhere"), (["A", "--guidelines", "LATIN"], "UTF-8"),

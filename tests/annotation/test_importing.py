@@ -80,6 +80,19 @@ def test_an_empty_answer_is_an_answer(project: Project) -> None:
     assert bring_in(project, as_lines([{"id": 1, "prompt": "p", "responses": ["", "b"]}])).responses == 2
 
 
+def test_judgements_that_are_new_come_in_for_items_that_are_there(project: Project) -> None:
+    bare = rows(3)
+    bring_in(project, as_lines(bare))
+    judged = [row | {"ranks": [1, 2, 3, 4], "annotator": "first"} for row in bare]
+    counts = bring_in(project, as_lines(judged))
+    assert (counts.items, counts.already_there, counts.judgements) == (0, 3, 3)
+    again = bring_in(project, as_lines(judged))
+    assert again.judgements == 0
+    others = bring_in(project, as_lines([row | {"annotator": "second"} for row in judged]))
+    assert others.judgements == 3
+    assert set(Item.objects.values_list("imported", "free")) == {(2, max(0, project.overlap - 2))}
+
+
 def test_a_repeated_import_changes_nothing(project: Project) -> None:
     content = as_lines([row | {"ranks": [1, 2, 3, 4]} for row in rows(5)])
     bring_in(project, content)

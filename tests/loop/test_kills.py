@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import http.cookiejar
+import json
 import os
+import random
 import re
 import signal
 import threading
@@ -78,9 +81,6 @@ def site() -> Iterator[Site]:
 
 def launched(site: Site) -> int:
     """A run that takes about half a minute, on planted data."""
-    import json
-    import random
-
     rng = random.Random(5)
     file = site.house.home.parent / "planted.jsonl"
     file.write_text("".join(json.dumps(planted_row(number, rng)) + "\n" for number in range(120)), "utf-8")
@@ -142,7 +142,7 @@ def test_each_part_is_killed_while_all_of_them_work_and_nothing_is_lost_or_doubl
     saves_on()
     kill_and_wait(site, [master], "gunicorn")
     saves_on()
-    os.kill(trainer(site, run) or 0, signal.SIGKILL)
+    os.kill(wait_for(lambda: trainer(site, run), 30, site.said), signal.SIGKILL)
     wait_for(lambda: run_row(site, run)["attempts"] == 2, 60, site.said)
     steps_on(site, run)
     kill_and_wait(site, site.children("manage.py", "work"), "manage.py", "work")

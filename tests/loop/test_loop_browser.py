@@ -224,7 +224,7 @@ def test_an_admin_freezes_trains_watches_and_scores(said: dict[int, list[int]], 
     assert [fault for fault in lin.faults if "400" not in fault] == []
     lin.faults.clear()
     lin.look("new run, refused")
-    page.get_by_label("epochs", exact=False).fill("10")
+    page.get_by_label("epochs", exact=False).fill("5")
     page.get_by_label("batch rows").fill("2")
     page.get_by_role("button", name="Launch").click()
 
