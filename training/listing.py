@@ -19,6 +19,8 @@ from typing import Any
 
 from django.conf import settings
 
+from feinschliff import launcher
+
 TIMEOUT = 60  # seconds; a listing takes about one
 
 
@@ -99,7 +101,4 @@ def _ask_child() -> dict[str, Any]:
 
 def child_environment() -> dict[str, str]:
     """What a child may know of us: no database, no keys."""
-    passed = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
-    kept = {name: os.environ[name] for name in passed if name in os.environ}
-    contract = str(Path(settings.ROOT) / "platform")
-    return kept | {"PYTHONPATH": contract, "PYTHONUNBUFFERED": "1"}
+    return launcher.child_environment(os.environ)

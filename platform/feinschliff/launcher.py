@@ -4,6 +4,8 @@ A launcher only starts, watches and stops; retries and resume belong to the plat
 stores, so that another worker can pick the job up after a restart.
 """
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -11,6 +13,19 @@ from typing import Literal, Protocol, runtime_checkable
 from pydantic import Field, field_validator
 
 from feinschliff.trainer import Record, check_place
+
+#: what a child may know of its parent's environment; and whatever begins with HF_
+PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
+
+
+def child_environment(outer: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that loads plugins: no database address, no keys of ours."""
+    inner = {name: value for name, value in outer.items() if name in PASSED or name.startswith("HF_")}
+    contract = Path(__file__).parent.parent
+    paths = [outer["PYTHONPATH"]] if outer.get("PYTHONPATH") else []
+    if contract.name != "site-packages":  # run from a checkout: the child must find the same contract
+        paths.append(str(contract))
+    return inner | ({"PYTHONPATH": os.pathsep.join(paths)} if paths else {}) | {"PYTHONUNBUFFERED": "1"}
 
 
 @dataclass(frozen=True)

@@ -9,25 +9,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-import feinschliff
 from feinschliff import Job, JobStatus
+from feinschliff.launcher import child_environment
 
-PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 AT_MOST = 1 << 20
-
-
-def child_environment(outer: Mapping[str, str]) -> dict[str, str]:
-    """What a trainer's process may know of ours."""
-    inner = {name: value for name, value in outer.items() if name in PASSED or name.startswith("HF_")}
-    contract = Path(feinschliff.__file__).parent.parent
-    paths = [outer["PYTHONPATH"]] if outer.get("PYTHONPATH") else []
-    if contract.name != "site-packages":  # run from a checkout: the child must find the same contract
-        paths.append(str(contract))
-    return inner | ({"PYTHONPATH": os.pathsep.join(paths)} if paths else {}) | {"PYTHONUNBUFFERED": "1"}
 
 
 class LocalLauncher:
