@@ -116,12 +116,17 @@ def drafts(
     problems: list[Problem] = []
     seen: dict[str, int] = {}
     try:
-        for line, record in jsonl.read(file):
-            counts.lines += 1
+        for line, raw in jsonl.lines(file):
             try:
+                record = jsonl.record(line, raw)
+                if record is None:
+                    continue
+                counts.lines += 1
                 item = _one(line, record, mapping, kind, counts, lookups)
                 if item and (first := seen.setdefault(item.key, line)) != line:
                     raise Problem(line, mapping["id"], f"the id {item.key!r} stands on line {first} already")
+            except jsonl.Unreadable:
+                raise
             except Problem as problem:
                 problems.append(problem)
                 if len(problems) >= PROBLEMS_SHOWN:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jsonschema
+from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -16,7 +18,6 @@ from training.models import Model, Run, Snapshot
 from webapp.people import auditing
 from webapp.people.models import User
 
-SCHEMES = ("tiny", "package", "local", "hub", "run")
 MAX_SEED = 2**31 - 1
 
 
@@ -117,6 +118,8 @@ def _snapshot_faults(offered: Mapping[str, Any], snapshot: Snapshot, project: Pr
 def _model_faults(offered: Mapping[str, Any], models: Mapping[str, str], project: Project) -> dict[str, str]:
     faults = {}
     roles = offered["needs"]["models"]
+    found = listing()
+    schemes = [*(scheme for source in found.sources for scheme in source["schemes"]), "run"]
     for role in roles:
         if not models.get(role):
             faults[role] = f"choose a model that can {roles[role]}"
@@ -124,11 +127,21 @@ def _model_faults(offered: Mapping[str, Any], models: Mapping[str, str], project
         scheme, _, name = ref.partition(":")
         if role not in roles:
             faults[role] = f"{offered['title']} takes no model as {role}; it takes: {', '.join(roles) or 'none'}"
-        elif ref and (scheme not in SCHEMES or not name):
-            faults[role] = f"a model is named {', '.join(s + ':…' for s in SCHEMES)}, not “{ref[:60]}”"
+        elif ref and (scheme not in schemes or not name):
+            faults[role] = f"a model is named {', '.join(s + ':…' for s in schemes)}, not “{ref[:60]}”"
+        elif scheme in ("tiny", "package") and ref not in found.model_strings():
+            faults[role] = f"there is no {ref[:60]} here; at hand are {', '.join(found.model_strings())}"
+        elif scheme == "local" and not _allowed(name):
+            there = ", ".join(settings.LOCAL_MODELS) or "none; FEINSCHLIFF_LOCAL_MODELS names them"
+            faults[role] = f"there is no such folder below one that models may come from ({there})"
         elif scheme == "run" and not _model_of(name, project, roles[role]):
             faults[role] = f"there is no model {ref} in this project that can {roles[role]}"
     return faults
+
+
+def _allowed(name: str) -> bool:
+    folder = Path(name).resolve()
+    return folder.is_dir() and any(folder.is_relative_to(Path(top).resolve()) for top in settings.LOCAL_MODELS)
 
 
 def _model_of(name: str, project: Project, verb: str) -> Model | None:

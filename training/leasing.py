@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Now
 
 from training.models import Run
@@ -29,6 +29,7 @@ WHERE id = (
     ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING id, lease_epoch
 """
+THROW_OUT = "SELECT set_config('idle_in_transaction_session_timeout', %s, true)"
 
 
 class LeaseLost(Exception):
@@ -54,16 +55,23 @@ class Lease:
         return Run.objects.filter(pk=self.run_id, cancel_requested_at__isnull=False).exists()
 
     def hold(self) -> Run:
-        """Locks the run for the caller's transaction, if it is still ours. Raises LeaseLost."""
+        """Locks the run for the caller's transaction, if it is still ours. Raises LeaseLost.
+
+        One that falls silent while it holds the lock is thrown out by the server, or nobody else could ever claim the run.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute(THROW_OUT, [str(settings.RUN_LEASE_SECONDS * 1000)])
         run = Run.objects.select_for_update().filter(pk=self.run_id, lease_epoch=self.epoch, state__in=Run.HELD).first()
         if run is None:
             raise LeaseLost(f"run {self.run_id}, epoch {self.epoch}")
         return run
 
 
-@transaction.atomic
 def claim(*, worker: str, run_id: int | None = None) -> Lease | None:
-    """The oldest run that waits or whose worker fell silent; None when there is none (or `run_id` is not to be had)."""
+    """The oldest run that waits or whose worker fell silent; None when there is none (or `run_id` is not to be had).
+
+    One statement without a transaction around it: a worker that is frozen at this moment leaves no lock behind.
+    """
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, [worker, settings.RUN_LEASE_SECONDS, run_id, run_id])
         row = cursor.fetchone()

@@ -8,9 +8,12 @@ from typing import Any
 
 from django.utils import timezone
 
+from annotation.models import Judgement
 from training import preparing
-from training.models import Metric, Run
+from training.models import Metric, Run, Snapshot
 
+FEW_PROMPTS, FEW_PAIRS = 10, 200  # below both, an interval is no evidence
+SHOWN_JUDGEMENTS = 200
 POINTS = 400  # a curve is thinned to about this many
 LOG_READ = 256_000  # bytes at the end of the output, protocol lines among them
 LOG_TAIL = 16_000  # characters shown
@@ -64,11 +67,13 @@ def log_tail(run: Run) -> str:
         with path.open("rb") as file:
             start = max(0, file.seek(0, 2) - LOG_READ)
             file.seek(start)
-            lines = file.read().decode("utf-8", "replace").splitlines()
+            lines = file.read().decode("utf-8", "replace").split("\n")
     except FileNotFoundError:
         return ""
     whole = lines[1:] if start else lines  # the first may be the end of a line
-    return "\n".join(line for line in whole if not line.startswith('{"type"'))[-LOG_TAIL:]
+    # of a line that was drawn over (a progress bar) the last state is kept
+    shown = (line.rstrip("\r").rpartition("\r")[2] for line in whole if not line.startswith('{"type"'))
+    return "\n".join(shown).strip("\n")[-LOG_TAIL:]
 
 
 def comparisons(numbers: dict[str, Any]) -> list[tuple[str, list[Bar]]]:
@@ -91,15 +96,50 @@ def _finite(value: object) -> bool:
 
 
 def verdict(numbers: dict[str, Any], name: str = "accuracy") -> str:
-    """One honest sentence: does the interval clear the best baseline, fall under it, or hold it?"""
+    """One honest sentence about the model beside the best of its baselines; too few comparisons get none.
+
+    Against the longer answer the paired interval decides (`gain/over-longer`), which is the sharper one.
+    """
     low, high = numbers.get(f"{name}/model/low"), numbers.get(f"{name}/model/high")
-    rivals = [(numbers[f"{name}/{who}"], title) for who, title in WHO.items() if _finite(numbers.get(f"{name}/{who}"))]
-    rivals = [rival for rival in rivals if rival[1] != WHO["model"]]
+    rivals = [
+        (numbers[f"{name}/{who}"], who, title)
+        for who, title in WHO.items()
+        if who != "model" and _finite(numbers.get(f"{name}/{who}"))
+    ]
     if not rivals or low is None or high is None:
         return ""
-    best, title = max(rivals)
-    if low > best:
-        return f"Better than every baseline: its whole 95 % interval lies above {title} ({best:.3f})."
-    if high < best:
-        return f"Worse than {title} ({best:.3f}): its whole 95 % interval lies below."
-    return f"Not told apart from {title} ({best:.3f}), which lies inside its 95 % interval. More judgements would tell."
+    if (numbers.get("prompts/heldout") or 0) < FEW_PROMPTS and (numbers.get("pairs/heldout") or 0) < FEW_PAIRS:
+        return f"Too few held-out prompts to say anything: {FEW_PROMPTS} or more would begin to tell."
+    best, who, title = max(rivals)
+    gain_low, gain_high = numbers.get("gain/over-longer/low"), numbers.get("gain/over-longer/high")
+    if who != "longer" or gain_low is None or gain_high is None:
+        gain_low, gain_high = low - best, high - best
+    if gain_low > 0:
+        return (
+            f"Better than every baseline; the best of them is {title} ({best:.3f}), and the 95 % interval lies above."
+        )
+    if gain_high < 0:
+        return f"Worse than {title} ({best:.3f}); the 95 % interval lies below."
+    return f"Not told apart from {title} ({best:.3f}) at 95 %. More judgements would tell."
+
+
+def held_out(numbers: dict[str, Any]) -> tuple[int, int] | None:
+    """(comparisons, prompts) that were measured on."""
+    pairs, prompts = numbers.get("pairs/heldout"), numbers.get("prompts/heldout")
+    return (round(pairs), round(prompts)) if _finite(pairs) and _finite(prompts) and pairs and prompts else None
+
+
+def judgements_behind(snapshot: Snapshot) -> list[Judgement]:
+    """The first judgements that a snapshot was made of, with their items and annotators."""
+    ids = snapshot.judgement_ids[:SHOWN_JUDGEMENTS]
+    return list(Judgement.objects.filter(pk__in=ids).select_related("item", "member").order_by("item__position", "id"))
+
+
+def took(run: Run) -> str:
+    """How long it ran, in words."""
+    if not run.started_at or not run.ended_at:
+        return ""
+    seconds = round((run.ended_at - run.started_at).total_seconds())
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

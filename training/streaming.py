@@ -75,7 +75,9 @@ def _take(event: dict[str, Any], heard: Heard) -> None:
                 }
             )
         case "state":
-            heard.message = str(event.get("message") or event.get("state") or "")[:200]
+            heard.message = (
+                "" if event.get("state") == "done" else str(event.get("message") or event.get("state") or "")[:200]
+            )
 
 
 def number(value: object) -> float | None:

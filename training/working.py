@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import OperationalError, close_old_connections, transaction
+from django.db import InterfaceError, InternalError, OperationalError, close_old_connections, transaction
 from django.db.models.functions import Now
 
 from feinschliff import Job, Launches
@@ -32,6 +32,8 @@ from training.streaming import Ear, Heard, storable
 POLL = 0.5  # seconds between looks at a run's output
 IDLE = 1.0  # seconds between looks for a run
 GRACE = 30.0  # seconds a trainer has to end after being asked to
+#: what Django raises when the server is gone, or has thrown us out for being silent
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 log = logging.getLogger(__name__)
 
 
@@ -73,7 +75,7 @@ class Worker:
             close_old_connections()
             try:
                 worked = self.work_one()
-            except OperationalError as wrong:
+            except DATABASE_AWAY as wrong:
                 log.warning("the database does not answer: %s", str(wrong).strip().splitlines()[0])
                 worked = False
             if not worked:
@@ -104,7 +106,7 @@ class Attempt:
         """To the end. Whatever goes wrong on the way, no process stays behind that nobody watches."""
         try:
             self._work()
-        except (LeaseLost, OperationalError):  # another has the run, or will have it when the lease runs out
+        except (LeaseLost, *DATABASE_AWAY):  # another has the run, or will have it when the lease runs out
             self._kill()
             raise
         except KeyboardInterrupt:  # only a run worked by hand: `train --wait`
@@ -184,7 +186,7 @@ class Attempt:
             try:
                 step()
                 return
-            except OperationalError as wrong:
+            except DATABASE_AWAY as wrong:
                 log.warning("the database does not answer: %s", str(wrong).strip().splitlines()[0])
                 close_old_connections()
                 time.sleep(IDLE)

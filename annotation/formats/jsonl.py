@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
+MAX_DEPTH = 100
 MAX_MESSAGE = 500  # characters; a message may quote what stood in the file
 
 
@@ -25,16 +26,33 @@ class Problem(Exception):
         return said if len(said) <= MAX_MESSAGE else said[: MAX_MESSAGE - 1] + "…"
 
 
-def read(file: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) for each line that is not blank. Raises Problem at the first line that cannot be read."""
+class Unreadable(Problem):
+    """A problem of the whole file: what follows this line would only repeat it."""
+
+
+def lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """(line number, line) from 1 on. Raises Unreadable for a line that is too long to be one object."""
     number = 0
     while raw := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         if len(raw) > MAX_LINE_BYTES:
-            raise Problem(number, "", f"the line is longer than {MAX_LINE_BYTES // 2**20} MB; is it one object a line?")
-        text = _decoded(number, raw)
-        if text.strip():
-            yield number, _parsed(number, text)
+            text = f"the line is longer than {MAX_LINE_BYTES // 2**20} MB; is it one object a line?"
+            raise Unreadable(number, "", text)
+        yield number, raw
+
+
+def record(number: int, raw: bytes) -> dict[str, Any] | None:
+    """The object on a line; None for a blank one. Raises Problem."""
+    text = _decoded(number, raw)
+    return _parsed(number, text) if text.strip() else None
+
+
+def read(file: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object) for each line that is not blank. Raises Problem at the first line that cannot be read."""
+    for number, raw in lines(file):
+        found = record(number, raw)
+        if found is not None:
+            yield number, found
 
 
 def _decoded(number: int, raw: bytes) -> str:
@@ -42,7 +60,7 @@ def _decoded(number: int, raw: bytes) -> str:
         return raw.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as wrong:
         if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise Problem(number, "", "the file is UTF-16; save it as UTF-8") from None
+            raise Unreadable(number, "", "the file is UTF-16; save it as UTF-8") from None
         byte = raw[wrong.start]
         raise Problem(
             number, "", f"not UTF-8: byte 0x{byte:02x} at position {wrong.start + 1}; save it as UTF-8"
@@ -54,14 +72,35 @@ def _parsed(number: int, text: str) -> dict[str, Any]:
         value = json.loads(text)
     except json.JSONDecodeError as wrong:
         if number == 1 and text.strip() in ("[", "[{"):
-            raise Problem(1, "", "the file is one JSON list; write one object a line (JSON Lines)") from None
+            raise Unreadable(1, "", "the file is one JSON list; write one object a line (JSON Lines)") from None
+        if wrong.msg.startswith(("Invalid control character", "Unterminated string")) or wrong.pos >= len(
+            text.rstrip()
+        ):
+            text = "the line ends before its object does; a line break inside a text is written \\n"
+            raise Problem(number, "", f"not JSON: {text}") from None
         raise Problem(number, "", f"not JSON: {wrong.msg} at position {wrong.colno}") from None
     except ValueError as wrong:  # Python reads no whole number of more than 4,300 digits
         raise Problem(number, "", f"not JSON that can be read: {wrong}") from None
     except RecursionError:
         raise Problem(number, "", "the JSON is nested too deeply") from None
     if isinstance(value, list) and number == 1:
-        raise Problem(1, "", "the line holds a JSON list; write one object a line (JSON Lines)")
+        raise Unreadable(1, "", "the line holds a JSON list; write one object a line (JSON Lines)")
+    if _depth(value) > MAX_DEPTH:
+        raise Problem(number, "", f"the JSON is nested too deeply: {MAX_DEPTH} levels are enough")
     if not isinstance(value, dict):
         raise Problem(number, "", f"a line holds one JSON object, not {type(value).__name__}")
     return value
+
+
+def _depth(value: object) -> int:
+    """Levels of lists and objects; without recursion, which deep JSON would exhaust."""
+    depth, level = 0, [value]
+    while level := [inner for outer in level for inner in _inside(outer)]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            break
+    return depth
+
+
+def _inside(value: object) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

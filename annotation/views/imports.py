@@ -117,7 +117,16 @@ def _mapping_page(
     except Problem as problem:
         wrong = problem
     shown = chosen or mappings.NATIVE
-    fields = [{"word": word, "label": label, "help": text, "value": shown.get(word, "")} for word, label, text in ASKED]
+    fields = [
+        {
+            "word": word,
+            "label": label,
+            "help": text,
+            "value": shown.get(word, ""),
+            "first": _stands_first(word, shown, first),
+        }
+        for word, label, text in ASKED
+    ]
     return {
         "project": request.project,
         "batch": batch,
@@ -127,6 +136,12 @@ def _mapping_page(
         "preview": preview,
         "preview_problem": wrong,
     }
+
+
+def _stands_first(word: str, shown: dict[str, str], record: dict[str, Any]) -> bool:
+    """Whether the form shows the word at once: it is needed, or the mapping finds it in the first record."""
+    fields = shown.get(word, "")
+    return word in ("id", "prompt", "responses") or fields.split(",")[0].split(".")[0].strip() in record
 
 
 def _said(counts: importing.Counts) -> str:

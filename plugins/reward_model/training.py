@@ -100,7 +100,7 @@ class Loop:
         if not self._resume():
             self.run.state("evaluating", "before training")
             self.untrained = accuracy(self.heldout, scored(self.reward, self.heldout))
-        self.run.state("training", f"step {self.step} of {self.total}")
+        self.run.state("training")
         self.reward.model.train()
         looks = {
             round(self.total * (look + 1) / self.run.config.evaluations) for look in range(self.run.config.evaluations)

@@ -258,3 +258,12 @@ def test_the_import_screen_shows_or_refuses_a_nested_record(project: Project, de
 def test_no_bad_file_leaves_anything_for_the_next(project: Project) -> None:
     refused(project, as_lines([*rows(3), PAIR | {"prompt": ""}]))
     assert bring_in(project, as_lines(rows(3))).items == 3
+
+
+def test_every_broken_line_is_named_and_not_only_the_first(project: Project) -> None:
+    cut = b'{"id": "x", "prompt": "cut sho\n'
+    content = as_lines(rows(1)) + cut + as_lines([{"id": "y"}]) + b"\xff\n" + as_lines(rows(1, prefix="z"))
+    with pytest.raises(ImportRefused) as refusal:
+        bring_in(project, content)
+    assert [problem.line for problem in refusal.value.problems] == [2, 3, 4]
+    assert "ends before its object does" in str(refusal.value.problems[0])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 from django.db.models.functions import Now
 
 from feinschliff import Job, JobStatus
@@ -24,7 +24,7 @@ from tests.world import ROOT
 from training import launching, leasing
 from training.leasing import Lease, LeaseLost, claim
 from training.models import Metric, Model, Run, Snapshot
-from training.working import Worker
+from training.working import DATABASE_AWAY, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -215,6 +215,35 @@ def test_workers_that_claim_at_once_never_get_the_same_run(snapshot: Snapshot) -
         thread.join()
     assert sorted(lease.run_id for lease in got) == [run.pk for run in runs]
     assert {lease.epoch for lease in got} == {1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_is_frozen_while_it_stores_something_does_not_keep_the_run_for_ever(
+    snapshot: Snapshot,
+    settings: Any,  # noqa: ANN401
+) -> None:
+    settings.RUN_LEASE_SECONDS = 1
+    queued(snapshot)
+    lease, woken, lost = taken(claim(worker="frozen")), threading.Event(), []
+
+    def freeze() -> None:
+        try:
+            with transaction.atomic():
+                lease.hold()
+                woken.wait(30)
+                lease.write(message="stale")
+        except DATABASE_AWAY as thrown_out:
+            lost.append(thrown_out)
+        connections.close_all()
+
+    frozen_worker = threading.Thread(target=freeze)
+    frozen_worker.start()
+    next_lease = wait_for(lambda: claim(worker="next"), 15)
+    woken.set()
+    frozen_worker.join()
+    assert lost
+    assert next_lease.epoch == lease.epoch + 1
+    next_lease.write(message="mine")
 
 
 class Crew:

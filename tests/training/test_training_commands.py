@@ -65,10 +65,10 @@ def test_train_that_waits_works_the_run_itself_where_no_worker_is_up(
     monkeypatch.setattr("training.management.commands.train.PATIENCE", 0.0)
     snapshot = frozen(planted())
     text = said("train", "quick", "--snapshot", snapshot.hash, "--wait")
-    assert text.splitlines()[-5:] == [
-        "succeeded", "accuracy/model 0.7500", "accuracy/random 0.5000", "resumed-from 0.0000", "total 6.0000",
-    ]  # fmt: skip
     run = Run.objects.get()
+    assert text.splitlines()[-6:] == [
+        "succeeded", "accuracy/model 0.7500", "accuracy/random 0.5000", "resumed-from 0", "total 6", f"model run:{run.pk}",
+    ]  # fmt: skip
     out = io.StringIO()
     with pytest.raises(CommandError, match="it needs more than this") as failed:
         call_command(
@@ -168,16 +168,31 @@ def test_a_real_run_from_the_shell_ends_with_numbers_a_model_and_status_zero(she
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_run_that_fails_is_one_sentence_and_status_one(shell: Shell) -> None:
+def test_a_run_that_fails_is_one_sentence_and_status_one(shell: Shell, tmp_path: Path) -> None:
     snapshot = frozen(planted(12))
+    (tmp_path / "empty").mkdir()
+    shell.environment["FEINSCHLIFF_LOCAL_MODELS"] = str(tmp_path)
+    base = f"local:{tmp_path}/empty"
     status, out, err = shell.run(
-        "train", "reward-model", "--snapshot", snapshot.hash, "--base", "local:/nowhere", "--wait", "--json"
+        "train", "reward-model", "--snapshot", snapshot.hash, "--base", base, "--wait", "--json"
     )
     run = Run.objects.get()
     assert (status, run.state) == (1, Run.FAILED)
     assert json.loads(out.splitlines()[-1])["error"] == run.error
     assert run.error in err
-    assert "local:" in run.error
+    assert "no config.json" in run.error
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_base_that_is_not_there_is_refused_before_anything_starts(shell: Shell) -> None:
+    snapshot = frozen(planted(12))
+    wanted = {"tiny:nope": "at hand are tiny:encoder", "package:nope": "at hand are", "local:/nope": "no such folder"}
+    for base, words in wanted.items():
+        status, _, err = shell.run("train", "reward-model", "--snapshot", snapshot.hash, "--base", base)
+        assert status == 1
+        assert words in err
+        assert "Nothing was launched." in err
+    assert not Run.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -265,7 +265,7 @@ def test_a_frozen_worker_loses_its_run_and_its_process_and_writes_nothing_when_i
     old = pid(run)
     os.kill(first.pid, signal.SIGSTOP)
     crew.start()
-    wait_for(lambda: at_step(run, 8) and run.attempts == 2, 30)
+    wait_for(lambda: at_step(run, 5) and pid(run) != old, 30)
     assert not is_alive(old)
     os.kill(first.pid, signal.SIGCONT)
     wait_for(lambda: ended(run), 40)

@@ -57,6 +57,17 @@ def test_weak_passwords_are_refused(bad: str) -> None:
     assert client.get("/").status_code == 302
 
 
+def test_a_restart_prints_new_links_and_those_given_out_work_on_until_one_is_used() -> None:
+    inviting.first_people()
+    first = {username: path for username, _, path in inviting.unclaimed_links()}
+    again = {username: path for username, _, path in inviting.unclaimed_links()}
+    assert Client().get(first["admin"]).status_code == 200
+    chosen = {"new_password1": "a long enough phrase", "new_password2": "a long enough phrase"}
+    assert Client().post(again["admin"], chosen).status_code == 302
+    assert Client().get(first["admin"]).status_code == 410
+    assert "admin" not in {username for username, _, _ in inviting.unclaimed_links()}
+
+
 def test_a_new_link_ends_the_older_ones(ada: User) -> None:
     older, newer = inviting.new_link(user=ada), inviting.new_link(user=ada)
     assert Client().get(older).status_code == 410

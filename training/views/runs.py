@@ -136,6 +136,8 @@ def run(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
         "comparisons": reporting.comparisons(found.numbers),
         "verdict": reporting.verdict(found.numbers),
         "numbers": sorted(found.numbers.items()),
+        "held_out": reporting.held_out(found.numbers),
+        "took": reporting.took(found),
         "log": reporting.log_tail(found),
         "samples": found.samples.order_by("-id")[:20],
         "replay": preparing.replay_command(found),
@@ -158,7 +160,7 @@ def live(request: ProjectRequest, slug: str, run_id: int) -> JsonResponse:
             "metrics": reporting.curves(found),
             "log": reporting.log_tail(found),
             "log_offset": found.log_offset,
-            "error": found.error or None,
+            "error": None,  # the page itself says it, once
         }
     )
 

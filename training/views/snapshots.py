@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from annotation import judging
 from annotation.requests import ProjectRequest
-from training import freezing
+from training import freezing, reporting
 from training.models import Snapshot
 from webapp.people.permitting import project
 
@@ -63,8 +63,7 @@ def snapshot(request: ProjectRequest, slug: str, name: str) -> HttpResponse:
         "snapshot": found,
         "rows": _first_rows(found),
         "runs": found.runs.all(),
-        "ids": found.judgement_ids[:200],
-        "more_ids": max(0, len(found.judgement_ids) - 200),
+        "behind": reporting.judgements_behind(found),
         "splits": freezing.SPLITS,
     }
     return render(request, "training/snapshot.html", context)

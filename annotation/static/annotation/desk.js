@@ -5,18 +5,21 @@ import { startClock } from "./clock.js";
 import { listenForKeys } from "./keys.js";
 import { startLadder } from "./ladder.js";
 import { startScale } from "./scale.js";
+import { send } from "./send.js";
 
 const root = /** @type {HTMLElement} */ (document.querySelector("[data-desk]"));
 const form = /** @type {HTMLFormElement} */ (document.querySelector("[data-judgement]"));
 const save = /** @type {HTMLButtonElement} */ (form.querySelector("[data-save]"));
 const readout = /** @type {HTMLElement} */ (form.querySelector("[data-readout]"));
 const live = /** @type {HTMLElement} */ (document.querySelector("[data-say]"));
+const unsaved = /** @type {HTMLElement} */ (form.querySelector("[data-unsaved]"));
 const rawToggle = document.querySelector("[data-raw-toggle]");
 const saveText = [...save.childNodes];
 const worked = startClock();
 let changed = false;
 let sent = false;
 let leaveOut = false;
+let renew = false;
 
 /** @type {import("./widget.js").Desk} */
 const desk = {
@@ -30,6 +33,8 @@ const desk = {
     changed = true;
     leaveOut = false;
   },
+  changed: () => changed,
+  enter: matchMedia("(pointer: coarse)").matches ? `Tap “${saveText[0].textContent?.trim()}”` : "Press Enter",
 };
 
 const scale = form.querySelector("[data-scale]");
@@ -43,21 +48,66 @@ function ask(text) {
   desk.say(text);
 }
 
-form.addEventListener("submit", (event) => {
-  if (sent) return event.preventDefault();
-  if (!widget.complete() && !leaveOut) {
-    event.preventDefault();
-    leaveOut = widget.mayLeaveOut();
-    return ask(widget.missing());
+function askForTheRest() {
+  leaveOut = widget.mayLeaveOut();
+  ask(widget.missing());
+}
+
+/** @param {boolean} now whether the answer is on its way: nothing may change it meanwhile */
+function setSending(now) {
+  sent = now;
+  form.setAttribute("aria-busy", String(now));
+  if (now) {
+    save.setAttribute("aria-disabled", "true");
+    save.textContent = save.dataset.saving || "…";
+    unsaved.hidden = true;
+    desk.say(save.textContent);
+  } else {
+    save.removeAttribute("aria-disabled");
+    save.replaceChildren(...saveText);
   }
+}
+
+/** @param {(string|Node)[]} why */
+function keep(...why) {
+  setSending(false);
+  changed = true;
+  desk.say("");
+  unsaved.replaceChildren(...why);
+  unsaved.hidden = false;
+}
+
+async function submit() {
   widget.write();
   /** @type {HTMLInputElement} */ (form.elements.namedItem("active_ms")).value = String(worked());
-  sent = true;
-  save.setAttribute("aria-disabled", "true");
-  save.textContent = save.dataset.saving || "…";
+  setSending(true);
+  const outcome = await send(form, renew);
+  const again = `Your ${scale ? "choice" : "ranking"} is still here; ${desk.enter[0].toLowerCase()}${desk.enter.slice(1)} to try again.`;
+  if ("saved" in outcome) location.assign(outcome.saved);
+  // The server says why: its page takes the place of this one.
+  else if ("refused" in outcome) form.submit();
+  else if ("signedOut" in outcome) {
+    renew = true;
+    const link = Object.assign(document.createElement("a"), { href: form.dataset.next, target: "_blank", textContent: "Sign in in another tab" });
+    keep("Not saved: you are signed out. ", link, ` and come back. ${again}`);
+  } else keep(`Not saved: the server does not answer. ${again}`);
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (sent) return;
+  if (widget.complete() || leaveOut) return submit();
+  askForTheRest();
 });
 
-const skip = document.querySelector("[data-skip]");
+const skip = /** @type {HTMLFormElement|null} */ (document.querySelector("[data-skip]"));
+// In a closed list of choices Enter means yes, as it does in any field.
+skip?.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.repeat || !(event.target instanceof HTMLSelectElement)) return;
+  if (CSS.supports("selector(:open)") && event.target.matches(":open")) return;
+  event.preventDefault();
+  skip.requestSubmit();
+});
 skip?.addEventListener("submit", (event) => {
   if (sent) event.preventDefault();
   sent = true;
@@ -70,9 +120,7 @@ addEventListener("beforeunload", (event) => {
 // Back brings the page as it was left, with a save button that says it is saving.
 addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
-  sent = false;
-  save.removeAttribute("aria-disabled");
-  save.replaceChildren(...saveText);
+  setSending(false);
   widget.start();
 });
 
@@ -96,15 +144,14 @@ function follow(name) {
 
 /** Letters of answers come first: with seven answers, g ranks G, and Shift+G opens the guidelines. @param {string} key @param {KeyboardEvent} event */
 function press(key, event) {
+  if (sent) return true;
   if (widget.press(key, event)) return true;
   if (key === "Enter") {
-    if (widget.complete()) form.requestSubmit();
-    else {
-      leaveOut = widget.mayLeaveOut();
-      ask(widget.missing());
-    }
+    if (widget.complete() || leaveOut) form.requestSubmit();
+    else askForTheRest();
     return true;
   }
+  if (key === "Escape") return !changed && follow("back");
   if (key === "?") return follow("keys");
   const small = key.toLowerCase();
   if (small === "r") toggleRaw();

@@ -1,6 +1,6 @@
 /* The ranking: type it, drag it, or press buttons. The selects of the form are the truth; the ladder shows and fills them. */
 
-import { append, inSigns, inWords, insert, placesOf, ranksOf, remove, toggleTie } from "./order.js";
+import { append, inList, inSigns, inWords, insert, placesOf, ranksOf, remove, toggleTie } from "./order.js";
 import { makeRung } from "./rung.js";
 
 /** @typedef {import("./widget.js").Desk} Desk */
@@ -15,6 +15,9 @@ export function startLadder(root, desk) {
   const pool = /** @type {HTMLElement} */ (root.querySelector("[data-pool]"));
   const clear = /** @type {HTMLElement} */ (root.querySelector("[data-clear]"));
   const hint = /** @type {HTMLElement} */ (root.querySelector("[data-ladder-hint]"));
+  const tieHint = /** @type {HTMLElement} */ (root.querySelector("[data-tie-hint]"));
+  /** Whether what is shown is an answer saved earlier: the first letter that is typed then begins a new one. */
+  const given = root.dataset.correcting !== undefined;
   const rungs = letters.map((letter, index) => makeRung(letter, index));
   let tieNext = false;
   /** @type {import("./order.js").Place[]} */
@@ -25,19 +28,19 @@ export function startLadder(root, desk) {
   /** @param {number} index */
   const isRanked = (index) => selects[index].value !== "";
 
-  /** @param {(number|null)[]} next */
-  function store(next) {
+  /** @param {(number|null)[]} next @param {boolean} [tie] whether a sign = stays typed */
+  function store(next, tie = false) {
     next.forEach((rank, index) => (selects[index].value = rank === null ? "" : String(rank)));
-    tieNext = false;
+    tieNext = tie;
     desk.touched();
     show();
     desk.say(inWords(places(), letters));
   }
 
-  /** @param {import("./order.js").Place[]} next */
-  function arrange(next) {
+  /** @param {import("./order.js").Place[]} next @param {boolean} [tie] */
+  function arrange(next, tie = false) {
     latest = next;
-    store(ranksOf(next, letters.length));
+    store(ranksOf(next, letters.length), tie);
   }
 
   function show() {
@@ -65,6 +68,7 @@ export function startLadder(root, desk) {
     pool.hidden = now.length === letters.length;
     clear.hidden = now.length === 0;
     hint.hidden = now.length > 0;
+    tieHint.hidden = now.length < 2 || now.some((place) => place.tied);
     desk.read(inSigns(now, letters) + (tieNext ? " = …" : ""));
   }
 
@@ -77,6 +81,13 @@ export function startLadder(root, desk) {
       return;
     }
     arrange(append(places(), index, tieNext));
+  }
+
+  /** @param {number} index */
+  function type(index) {
+    if (!given || desk.changed()) return rankNext(index);
+    arrange(append([], index, false));
+    desk.say(`Started over. ${inWords(places(), letters)}`);
   }
 
   /** @param {number} index @param {string} what */
@@ -140,7 +151,7 @@ export function startLadder(root, desk) {
     mayLeaveOut: () => places().length > 1,
     missing() {
       const left = letters.filter((_, index) => !isRanked(index));
-      return places().length > 1 ? `Not ranked: ${left.join(", ")}. To save it like this, click Save.` : "Rank the answers first: type their letters, best to worst.";
+      return places().length > 1 ? `${desk.enter} again to save without ${inList(left)}; ${left.length > 1 ? "they count" : "it counts"} as not judged.` : "Rank the answers first: type their letters, best to worst.";
     },
     /** Equal numbers that were set one by one become competition ranks before they are sent. */
     write: () => ranksOf(places(), letters.length).forEach((rank, index) => (selects[index].value = rank === null ? "" : String(rank))),
@@ -148,8 +159,8 @@ export function startLadder(root, desk) {
     press(key, event) {
       const index = event.shiftKey ? -1 : letters.findIndex((letter) => letter.toLowerCase() === key.toLowerCase());
       const focused = event.target instanceof Element ? event.target.closest("[data-answer], [data-index]") : null;
-      if (index >= 0) rankNext(index);
-      else if (key === "=" && places().length) {
+      if (index >= 0) type(index);
+      else if (key === "=" && places().length && places().length < letters.length) {
         tieNext = !tieNext;
         show();
         desk.say(tieNext ? "The next one ties with the one before." : "No tie.");
@@ -158,7 +169,9 @@ export function startLadder(root, desk) {
         if (tieNext || !last) {
           tieNext = false;
           show();
-        } else arrange(remove(places(), last.index));
+        } else arrange(remove(places(), last.index), last.tied);
+      } else if (key === "0") {
+        if (places().length) arrange([]);
       } else if (/^[1-9]$/.test(key) && focused instanceof HTMLElement && Number(key) <= letters.length) {
         const at = Number(focused.dataset.answer ?? focused.dataset.index);
         store(ranks().map((rank, here) => (here === at ? Number(key) : rank)));

@@ -59,6 +59,11 @@ export function inSigns(places, letters) {
   return places.map((place, at) => (at ? (place.tied ? " = " : " > ") : "") + letters[place.index]).join("");
 }
 
+/** @param {string[]} letters @returns {string} "A, B and C" */
+export function inList(letters) {
+  return letters.length < 2 ? letters.join("") : `${letters.slice(0, -1).join(", ")} and ${letters[letters.length - 1]}`;
+}
+
 /** @param {Place[]} places @param {string[]} letters @returns {string} for a screen reader */
 export function inWords(places, letters) {
   const said = places.map((place, at) => (at ? (place.tied ? " equal to " : ", then ") : "") + letters[place.index]).join("");

@@ -21,7 +21,7 @@ export function makeRung(letter, index) {
   grip.className = "grip";
   grip.textContent = letter;
   const buttons = {
-    joint: makeButton("joint", ">"),
+    joint: makeButton("joint", ""),
     better: makeButton("better", "‹"),
     worse: makeButton("worse", "›"),
     out: makeButton("out", "×"),
@@ -31,6 +31,8 @@ export function makeRung(letter, index) {
   buttons.worse.setAttribute("aria-label", `Move ${letter} one place down`);
   buttons.out.setAttribute("aria-label", `Take ${letter} out of the ranking`);
   buttons.take.setAttribute("aria-label", `Rank ${letter} next`);
+  const sign = document.createElement("span");
+  buttons.joint.append(sign);
   chip.append(grip, buttons.better, buttons.worse, buttons.out, buttons.take);
   element.append(buttons.joint, chip);
 
@@ -39,9 +41,9 @@ export function makeRung(letter, index) {
     /** @param {number} at @param {number} count @param {boolean} tied @param {string} before the letter of the one above */
     place(at, count, tied, before) {
       buttons.joint.hidden = at === 0;
-      buttons.joint.textContent = tied ? "=" : ">";
+      sign.textContent = tied ? "= tie" : ">";
       buttons.joint.classList.toggle("tied", tied);
-      buttons.joint.setAttribute("aria-label", tied ? `${letter} is as good as ${before}; put it below` : `${letter} is below ${before}; make them equal`);
+      buttons.joint.setAttribute("aria-label", tied ? `= tie: ${letter} is as good as ${before}; put it below` : `> ${letter} is below ${before}; make them equal`);
       buttons.better.disabled = at === 0;
       buttons.worse.disabled = at === count - 1;
     },

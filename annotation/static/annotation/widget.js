@@ -6,6 +6,8 @@
  * @property {(text: string) => void} say for a screen reader
  * @property {(text: string) => void} read shows the answer as it stands
  * @property {() => void} touched there is unsaved work now
+ * @property {() => boolean} changed whether there is
+ * @property {string} enter how to save, as the beginning of a sentence
  * @property {HTMLElement} save
  */
 

@@ -26,15 +26,20 @@ def first_people() -> None:
 
 
 def unclaimed_links() -> list[tuple[str, str, str]]:
-    """(username, role, path) for each of the first people who has not chosen a password yet. Older links stop working."""
+    """(username, role, path) for each of the first people who has not chosen a password yet. Older links work on."""
     waiting = User.objects.filter(username__in=FIRST_PEOPLE, is_active=True).order_by("id")
-    return [(u.username, FIRST_PEOPLE[u.username], new_link(user=u)) for u in waiting if not u.has_chosen_password]
+    return [(u.username, FIRST_PEOPLE[u.username], one_more_link(user=u)) for u in waiting if not u.has_chosen_password]
 
 
 @transaction.atomic
 def new_link(*, user: User) -> str:
     """The path of a fresh one-time link; the person's older unused links stop working."""
     user.sign_in_links.filter(used_at=None).delete()
+    return one_more_link(user=user)
+
+
+def one_more_link(*, user: User) -> str:
+    """The path of a fresh one-time link beside those that are out already; the first one used ends the others."""
     key = new_key()
     SignInLink.objects.create(user=user, digest=digest(key), expires_at=timezone.now() + LINK_LIFETIME)
     return reverse("welcome", args=[key])
@@ -56,4 +61,5 @@ def claim(*, link: SignInLink, password: str) -> bool:
     if spent:
         link.user.set_password(password)
         link.user.save(update_fields=["password"])
+        link.user.sign_in_links.filter(used_at=None).delete()
     return bool(spent)

@@ -6,6 +6,7 @@ from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 
 from webapp.people import inviting, tokens
@@ -58,5 +59,6 @@ def account(request: SignedInRequest) -> HttpResponse:
         update_session_auth_hash(request, form.save())
         messages.success(request, "Your password was changed.")
         return redirect("account")
+    api_url = request.build_absolute_uri(reverse("api_projects"))
     live = request.user.api_tokens.filter(revoked_at=None).order_by("-id")
-    return render(request, "people/account.html", {"form": form, "tokens": live, "new_token": new_token})
+    return render(request, "people/account.html", {"form": form, "tokens": live, "new_token": new_token, "api_url": api_url})

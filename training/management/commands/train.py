@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.management.reading import finish
-from training import configuring, launching
+from training import configuring, launching, reporting
 from training.leasing import MAX_ATTEMPTS
 from training.listing import ListingFailed
 from training.management.reading import pairs, snapshot_named
@@ -96,7 +96,11 @@ class Command(BaseCommand):
         return line
 
     def _lines(self, run: Run) -> list[str]:
-        return [
-            f"{run.state}",
-            *(f"{name} {value:.4f}" for name, value in sorted(run.numbers.items()) if value is not None),
+        numbers = [(name, value) for name, value in sorted(run.numbers.items()) if value is not None]
+        lines = [
+            run.state,
+            *(f"{name} {value:g}" if value == int(value) else f"{name} {value:.4f}" for name, value in numbers),
         ]
+        if run.state == Run.SUCCEEDED:
+            lines += [line for line in (reporting.verdict(run.numbers), f"model run:{run.pk}") if line]
+        return lines

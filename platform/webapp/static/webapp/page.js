@@ -10,6 +10,8 @@ document.addEventListener("click", (event) => {
   if (dialog instanceof HTMLDialogElement) {
     event.preventDefault();
     dialog.showModal();
+    const first = dialog.querySelector("[data-focus]");
+    if (first instanceof HTMLElement) first.focus();
   }
   const closer = event.target.closest("dialog [data-close]");
   // A click beside an open dialog lands on the dialog itself, for its own box is filled by its children.
@@ -25,6 +27,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     menu.removeAttribute("open");
+    event.preventDefault();
     const summary = menu.querySelector("summary");
     if (summary && menu.contains(document.activeElement)) summary.focus();
   }
@@ -48,6 +51,40 @@ function makeScrollersReachable() {
     if (box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1) box.setAttribute("tabindex", "0");
   }
 }
+
+/** On a phone a row of a table becomes a card: each cell then needs its column's title, and the roles that such a layout takes away. */
+function titleCells() {
+  for (const table of document.querySelectorAll(".table > table")) {
+    const titles = [...table.querySelectorAll("thead th")].map((cell) => (cell.querySelector(".sr-only") ? "" : cell.textContent?.trim() || ""));
+    if (!titles.length) continue;
+    table.setAttribute("role", "table");
+    for (const part of table.querySelectorAll("thead, tbody")) part.setAttribute("role", "rowgroup");
+    for (const cell of table.querySelectorAll("thead th")) cell.setAttribute("role", "columnheader");
+    for (const row of table.querySelectorAll("tr")) row.setAttribute("role", "row");
+    for (const row of table.querySelectorAll("tbody tr")) {
+      let column = 0;
+      for (const cell of /** @type {HTMLTableRowElement} */ (row).cells) {
+        cell.setAttribute("role", cell.tagName === "TH" ? "rowheader" : "cell");
+        if (cell.colSpan === 1 && titles[column] && cell.tagName === "TD") cell.dataset.title = titles[column];
+        column += cell.colSpan;
+      }
+    }
+    table.classList.add("titled");
+  }
+}
+titleCells();
+
+// On a phone the tab of this page may lie beyond the edge.
+for (const link of document.querySelectorAll(":is(.tabs, .mainnav) [aria-current]")) {
+  const row = /** @type {HTMLElement} */ (link.parentElement);
+  const [here, around] = [link.getBoundingClientRect(), row.getBoundingClientRect()];
+  row.scrollLeft += here.left - around.left - (around.width - here.width) / 2;
+}
+
+// Where a page is nothing but a password to choose, one can type at once.
+const password = document.querySelector(".page.narrow input[type=password]");
+if (password instanceof HTMLInputElement && (!document.activeElement || document.activeElement === document.body)) password.focus();
+
 makeScrollersReachable();
 addEventListener("resize", makeScrollersReachable);
 document.addEventListener("toggle", makeScrollersReachable, true);
