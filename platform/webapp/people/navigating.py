@@ -41,6 +41,8 @@ def _tabs(request: HttpRequest) -> list[dict[str, Any]]:
         for route, title, action in PROJECT_TABS
         if may(request.user, action, getattr(request, "role", None))
     ]
-    path = request.path.replace("/import/", "/items/")  # importing has no tab of its own
-    current = next((url for url, _ in shown[1:] if path.startswith(url)), shown[0][0])
+    # what has no tab of its own belongs to one that has: importing to the items, one's own work to judging
+    path = request.path.replace("/import/", "/items/").replace("/mine/", "/judge/")
+    overview = shown[0][0]
+    current = next((url for url, _ in shown[1:] if path.startswith(url)), overview if path == overview else "")
     return [{"title": title, "url": url, "current": url == current} for url, title in shown]
