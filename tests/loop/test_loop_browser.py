@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect, sync_playwright
 
 from tests.loop.running_site import Site, site_for_a_test, wait_for
 
@@ -65,11 +65,15 @@ class Somebody:
         self.looked_at: set[str] = set()
         self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
-        self.page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url} {request.failure}"))
+        self.page.on("requestfailed", self._note_failed)
 
     def _note(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.faults.append(f"console {message.type}: {message.text}")
+
+    def _note_failed(self, request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # a page that is left ends what it was asking for
+            self.faults.append(f"failed: {request.url} {request.failure}")
 
     def look(self, name: str) -> None:
         """Has axe look at the page, once a kind of page, in both themes."""
@@ -110,13 +114,15 @@ class Desk:
 
     def type(self, signs: str) -> None:
         """`b d = a c` is typed as it stands; nothing has the focus but the page."""
+        expect(self.page.locator("[data-ladder-box]")).to_be_visible()  # the script listens
         for sign in signs.replace(" ", ""):
             self.page.keyboard.press(sign)
 
     def save(self) -> None:
         before = self.page.locator("#judgement [name=key]").get_attribute("value")
         self.page.keyboard.press("Enter")
-        wait_for(lambda: self.page.locator("#judgement [name=key]").get_attribute("value") != before, 30)
+        key = self.page.locator("#judgement [name=key]")
+        wait_for(lambda: key.get_attribute("value") != before, 30, lambda: self.page.locator("main").inner_text())
 
     def ranks(self, signs: str, assignment: int) -> list[int]:
         """What was typed, as competition ranks by position: the order that was shown stands in the database."""
@@ -249,7 +255,7 @@ def test_an_admin_freezes_trains_watches_and_scores(said: dict[int, list[int]], 
     lin.look("model, scored")
     page.get_by_text("The judgements behind it").click()
     ids = {number for (number,) in site.house.query("SELECT unnest(judgement_ids) FROM training_snapshot")}
-    assert {int(n) for n in re.findall(r"\d+", page.locator("details p").last.text_content() or "")} == ids
+    assert {int(n) for n in page.locator("details td.number").all_text_contents()} == ids
     page.get_by_role("link", name=re.compile("reward-model")).last.click()
     page.wait_for_url(re.compile(r"/runs/\d+/$"))
 
