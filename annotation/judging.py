@@ -37,7 +37,7 @@ def submit(
 ) -> Judgement:
     """Stores a judgement, or a correction if this annotator judged the item before.
 
-    Sending the same key again returns what was stored. Raises KeyReused, ItemTaken.
+    Sending the same key again, or a correction that changes nothing, returns what was stored. Raises KeyReused, ItemTaken.
     """
     assignment = Assignment.objects.select_for_update().get(pk=assignment.pk)
     stored = Judgement.objects.filter(key=key).first()
@@ -52,6 +52,9 @@ def submit(
         Judgement.objects.filter(item_id=assignment.item_id, member_id=assignment.member_id).order_by("version").last()
     )
     guidelines = assignment.item.project.guidelines.last()
+    version = guidelines.version if guidelines else 0
+    if last is not None and (last.answers, last.guidelines_version) == (answers, version):
+        return last  # looked at again and left as it was: no correction
     judgement = Judgement.objects.create(
         item_id=assignment.item_id,
         member_id=assignment.member_id,
@@ -60,7 +63,7 @@ def submit(
         supersedes=last,
         answers=answers,
         order=assignment.order,
-        guidelines_version=guidelines.version if guidelines else 0,
+        guidelines_version=version,
         active_ms=active_ms,
         started_at=assignment.started_at,
     )

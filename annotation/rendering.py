@@ -60,7 +60,7 @@ def render(text: str) -> SafeString:
 def plain(text: str, limit: int = 120) -> str:
     """One line of `text`, for lists."""
     line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return line if len(line) <= limit else line[: limit - 1].rstrip(" .,;:") + "…"
 
 
 def raw(text: str) -> SafeString:

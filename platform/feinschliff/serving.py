@@ -69,7 +69,7 @@ def read_prompts(path: Path) -> list[dict[str, Any]]:
     """Lines with a `prompt`, as they are; RowError names the first that has none."""
     found: list[dict[str, Any]] = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise RowError(f"{path}: cannot be read ({error})") from None
     for number, line in enumerate(lines, start=1):

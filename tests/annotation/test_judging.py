@@ -126,6 +126,16 @@ def test_a_correction_supersedes_and_both_are_kept(client: Client, project: Proj
     assert "corrected" in mine
 
 
+def test_looking_again_and_saving_the_same_is_no_correction(client: Client, project: Project, ada: User) -> None:
+    assignment = claim(project, ada)
+    for _ in range(2):
+        assert post(client, assignment, RANKED).status_code == 302
+    assert Judgement.objects.get().version == 1
+    belonging.write_guidelines(project=project, text="Brevity first.", actor=None)
+    post(client, assignment, RANKED)  # under new guidelines it is said anew
+    assert Judgement.objects.count() == 2
+
+
 def test_a_correction_is_taken_after_the_lease_ran_out(client: Client, project: Project, ada: User) -> None:
     assignment = claim(project, ada)
     post(client, assignment, RANKED)
