@@ -99,6 +99,6 @@ browser:
 	@for name in $(CHROMIUM_NAMES); do if command -v "$$name" >/dev/null 2>&1; then exit 0; fi; done; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 	  echo "Installing Chromium for the browser tests ..."; \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium && exit 0; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium && exit 0; \
 	fi; \
 	echo "No Chromium or Chrome here: the tests marked browser are skipped. Install one of: $(CHROMIUM_NAMES)."
