@@ -53,7 +53,8 @@ def submit(
     )
     guidelines = assignment.item.project.guidelines.last()
     version = guidelines.version if guidelines else 0
-    if last is not None and (last.answers, last.guidelines_version) == (answers, version):
+    said = (answers, assignment.order, version)
+    if last is not None and (last.answers, last.order, last.guidelines_version) == said:
         return last  # looked at again and left as it was: no correction
     judgement = Judgement.objects.create(
         item_id=assignment.item_id,
