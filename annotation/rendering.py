@@ -6,7 +6,7 @@ The stored text is never touched; annotators can always look at it raw, and it i
 from functools import lru_cache
 
 import nh3
-from django.utils.html import escape, format_html
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from pygments import highlight
@@ -61,8 +61,3 @@ def plain(text: str, limit: int = 120) -> str:
     """One line of `text`, for lists."""
     line = " ".join(text.split())
     return line if len(line) <= limit else line[: limit - 1].rstrip(" .,;:") + "…"
-
-
-def raw(text: str) -> SafeString:
-    """The text itself, escaped."""
-    return escape(text)
