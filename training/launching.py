@@ -46,6 +46,8 @@ def launch(
     config: Mapping[str, Any],
     models: Mapping[str, str],
     seed: int = 0,
+    ranks: int = 1,
+    launched_from: Run | None = None,
     actor: User | None = None,
 ) -> Run:
     """Queues a run. Raises CannotLaunch with every fault that can be known before it starts."""
@@ -58,10 +60,13 @@ def launch(
     )
     if not 0 <= seed <= MAX_SEED:
         faults["seed"] = f"a seed is a whole number from 0 to {MAX_SEED}"
+    if not 1 <= ranks <= offered.get("ranks", 1):
+        faults["ranks"] = f"the processes of {offered['title']} are from 1 to {offered.get('ranks', 1)}"
     if faults:
         raise CannotLaunch(faults)
     run = Run.objects.create(
         project=project, snapshot=snapshot, trainer=trainer, trainer_version=str(offered.get("version", "")),
+        plugin=offered["plugin"], environment=offered.get("environment", ""), ranks=ranks, launched_from=launched_from,
         resumable=bool(offered.get("resumable")), config=whole, seed=seed, models_used=dict(models), launched_by=actor,
     )  # fmt: skip
     auditing.record(actor=actor, action="launch", subject=project.slug, run=run.pk, trainer=trainer)

@@ -1,4 +1,4 @@
-"""What training keeps: snapshots that never change, runs under a fenced lease, what they reported, the models they left."""
+"""What training keeps: snapshots, runs under a fenced lease, what they reported, the models they left, and switches."""
 
 import pgtrigger
 from django.conf import settings
@@ -46,6 +46,18 @@ class Run(models.Model):
     snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="runs")
     trainer = models.CharField(max_length=80)
     trainer_version = models.CharField(max_length=40, blank=True)
+    plugin = models.CharField(max_length=120, blank=True, help_text="Who brings the trainer.")
+    environment = models.CharField(
+        max_length=80, blank=True, help_text="The plugin's own environment; empty: the site's."
+    )
+    ranks = models.PositiveSmallIntegerField(default=1, help_text="Processes that share its work.")
+    launched_from = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="The run whose settings it started from.",
+    )
     resumable = models.BooleanField(default=False)
     config = models.JSONField()
     seed = models.PositiveIntegerField(default=0)
@@ -57,6 +69,7 @@ class Run(models.Model):
     lease_epoch = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     worker = models.CharField(max_length=120, blank=True)
+    launcher = models.CharField(max_length=80, blank=True, help_text="What started the latest attempt.")
     handle = models.TextField(blank=True, help_text="How its launcher finds it again.")
     log_offset = models.BigIntegerField(default=0)
     cancel_requested_at = models.DateTimeField(null=True)
@@ -68,6 +81,7 @@ class Run(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    archived_at = models.DateTimeField(null=True, help_text="Out of the way, with nothing deleted.")
 
     class Meta:
         ordering = ["-id"]
@@ -109,6 +123,7 @@ class Sample(models.Model):
     text = models.TextField()
     values = models.JSONField(default=dict)
     at = models.DateTimeField(auto_now_add=True)
+    step = models.BigIntegerField(null=True, help_text="The last step that was reported before it.")
 
     def __str__(self) -> str:
         return self.text[:60]
@@ -132,3 +147,19 @@ class Model(models.Model):
     @property
     def ref(self) -> str:
         return f"run:{self.run_id}"
+
+
+class PluginSwitch(models.Model):
+    """Whether a plugin's trainers are offered in a project. Without a row: built-ins are, others are not."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="plugin_switches")
+    plugin = models.CharField(max_length=120)
+    on = models.BooleanField()
+    changed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "plugin"], name="one_switch_a_plugin")]
+
+    def __str__(self) -> str:
+        return f"{self.plugin} {'on' if self.on else 'off'}"

@@ -62,7 +62,7 @@ def job(run: Run) -> dict[str, Any]:
         "plugins": settings.BUILTIN_PLUGINS,
         "weights": str(Path(settings.HOME) / "weights"),
         "local_models": settings.LOCAL_MODELS,
-        "resources": {"device": "auto"},
+        "resources": {"device": "auto", "ranks": run.ranks},
     }
 
 

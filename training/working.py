@@ -24,8 +24,9 @@ from django.db.models.functions import Now
 from feinschliff import Job, Launches
 from feinschliff.manager import load
 from feinschliff.model import resolve
-from training import preparing
+from training import notifying, preparing
 from training.leasing import MAX_ATTEMPTS, Lease, LeaseLost, claim
+from training.loggers import Loggers
 from training.models import Metric, Model, Run, Sample
 from training.streaming import Ear, Heard, storable
 
@@ -97,6 +98,7 @@ class Attempt:
     def __init__(self, lease: Lease, worker: Worker, heard: Callable[[Run], None] | None = None) -> None:
         self.lease, self.worker, self.launcher, self.told = lease, worker, worker.launcher, heard
         self.ear = Ear()
+        self.loggers: Loggers | None = None
         self.handle = ""
         self.cancelled = False
         self.asked_at: float | None = None  # when the trainer was asked to end
@@ -135,6 +137,7 @@ class Attempt:
         except (preparing.CannotPrepare, OSError) as wrong:
             return self._end(Run.FAILED, error=str(wrong))
         self._end_previous(run)
+        self.loggers = Loggers(run)
         self.offset = preparing.log_size(folder)
         self.handle = self.launcher.submit(Job(folder=folder, root=Path(settings.ROOT)))
         self._patiently(lambda: self.lease.write(state=Run.RUNNING, handle=self.handle, log_offset=self.offset))
@@ -216,6 +219,8 @@ class Attempt:
             )
             Sample.objects.bulk_create(Sample(run=held, **sample) for sample in heard.samples)
             self.lease.write(**fields)
+        if self.loggers:
+            self.loggers.hear(heard)
         if self.told:
             run.refresh_from_db()
             self.told(run)
@@ -250,9 +255,23 @@ class Attempt:
                 state=Run.SUCCEEDED, numbers=_numbers(result), versions=result.get("versions") or {},
                 ended_at=Now(), lease_until=None, message="",
             )  # fmt: skip
+            self._tell_people(run)
+        self._close_loggers(Run.SUCCEEDED)
 
     def _end(self, state: str, **fields: Any) -> None:  # noqa: ANN401 - the run's columns
-        self.lease.write(state=state, ended_at=Now(), lease_until=None, message="", **fields)
+        with transaction.atomic():
+            run = self.lease.hold()
+            self.lease.write(state=state, ended_at=Now(), lease_until=None, message="", **fields)
+            self._tell_people(run)
+        self._close_loggers(state)
+
+    def _tell_people(self, run: Run) -> None:
+        run.refresh_from_db()
+        notifying.run_ended(run)
+
+    def _close_loggers(self, state: str) -> None:
+        if self.loggers:
+            self.loggers.end(state)
 
     def _requeue(self) -> None:
         """Back to the queue. An attempt that we ended ourselves does not count."""

@@ -16,7 +16,9 @@ from webapp.people.permitting import project
 
 class Invitation(forms.Form):
     username = forms.CharField(
-        max_length=60, label="User name", help_text="Somebody new gets a one-time link from you; a member gets the new role."
+        max_length=60,
+        label="User name",
+        help_text="Somebody new gets a one-time link from you; a member gets the new role.",
     )
     role = forms.ChoiceField(
         choices=[("annotator", "Annotator: judges"), ("lead", "Lead: imports, judges, freezes, trains")],

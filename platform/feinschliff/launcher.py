@@ -30,20 +30,32 @@ def child_environment(outer: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Job:
-    """One run to start: its folder (with job.json and rows), the interpreter, where `plugins` is imported from."""
+    """One run to start: its folder (with job.json and rows), the interpreter, where `plugins` is imported from.
+
+    `name` is ours and unique to this attempt (letters, digits, hyphens), so that submitting twice starts one job. How many
+    processes share the work stands in job.json alone: `python -m feinschliff train FOLDER` starts its own ranks.
+    """
 
     folder: Path
     root: Path
+    name: str = ""
     python: str = ""
-    ranks: int = 1
+    memory: int | None = None  # bytes that all its processes together may hold
+    log: int = 10_000_000  # bytes of log text that are kept
 
 
 @dataclass(frozen=True)
 class JobStatus:
-    """`ended` with exit None: the process is gone and nobody waited for it; the folder's result.json tells the rest."""
+    """What became of a job. `ended` and `lost` are final, and whatever it left that can be had stands in its folder by then.
 
-    state: Literal["running", "ended"]
+    `ended` with exit None: the process is gone and nobody waited for it; the folder's result.json tells the rest.
+    `lost`: where it ran is gone (a cluster, a node); it is resumed elsewhere. `cause`: why the launcher ended it, or what it
+    knows about its end, as one sentence.
+    """
+
+    state: Literal["running", "ended", "lost"]
     exit: int | None = None
+    cause: str = ""
 
 
 @runtime_checkable
@@ -62,7 +74,10 @@ class Launches(Protocol):
         """Ask the job to end; asked again, make it end."""
 
     def reattach(self, handle: str) -> bool:
-        """Whether this handle's job is still running and now watched by us."""
+        """Take over the job of a worker that is gone: True if it runs and is watched by us now.
+
+        False: nothing of it runs any more. What cannot be watched again (a child of that worker) is ended here.
+        """
 
 
 class Launcher(Record):
@@ -70,5 +85,6 @@ class Launcher(Record):
 
     summary: str = Field(description="one line: where do runs go with this?")
     makes: str = Field(description="package.module:function, called without arguments, returns a `Launches`")
+    outlives: bool = Field(default=False, description="its jobs go on when the worker ends, and are reattached to")
 
     _makes_is_a_place = field_validator("makes")(check_place)

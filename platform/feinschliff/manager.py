@@ -22,7 +22,7 @@ from feinschliff.trainer import Record, Trainer
 
 GROUP = "feinschliff"
 PREFIX = "feinschliff_"
-SHOWN = ("name", "title", "summary", "family", "needs", "yields", "resumable")
+SHOWN = ("name", "title", "summary", "family", "needs", "yields", "resumable", "ranks")
 HEAVY = ("torch", "transformers", "tensorflow", "jax", "django")
 HOOKS: dict[str, type[Record]] = {
     "feinschliff_trainers": Trainer,

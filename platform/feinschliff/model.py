@@ -77,14 +77,32 @@ class Opening:
     device: str = "auto"
 
 
+@dataclass(frozen=True)
+class ModelAbout:
+    """What can be known of a base model without loading it; 0 parameters: unknown."""
+
+    verbs: tuple[str, ...]
+    parameters: int = 0
+    disk_bytes: int = 0
+
+
 class ModelSource(Record):
     """A source of base models: which strings it understands, and the function that opens them."""
 
     schemes: tuple[str, ...] = Field(min_length=1, description="what stands before the colon: tiny, hub ...")
     opens: str = Field(description="package.module:function, called with (reference, Opening), returns the model")
     suggests: tuple[str, ...] = Field(default=(), description="model strings that work here now, for pickers")
+    describes: str = Field(
+        default="",
+        description="package.module:function, called with (reference, Opening), returns a ModelAbout; loads no torch",
+    )
 
     _opens_is_a_place = field_validator("opens")(check_place)
+
+    @field_validator("describes")
+    @classmethod
+    def _describes_is_a_place(cls, place: str) -> str:
+        return check_place(place) if place else place
 
 
 class Registered(Protocol):

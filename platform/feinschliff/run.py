@@ -39,10 +39,22 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON is any of six types
 
 
 def emit(kind: str, **fields: object) -> None:
-    """One line of the protocol. Written whole, so that lines of threads do not mix."""
+    """One line of the protocol. Written whole, so that lines of threads do not mix. Of several ranks the first speaks."""
+    if this_rank() != 0:
+        return
     line = json.dumps({"type": kind, **plain(fields)}, allow_nan=False)
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
+
+
+def this_rank() -> int:
+    """Which of a run's processes this is, as torchrun tells it; 0 where there is one."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def all_ranks() -> int:
+    """How many processes share this run."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @dataclass
@@ -72,6 +84,7 @@ class Run:
         self.seed = seed
         self.out = folder
         self.device = device
+        self.rank, self.ranks = this_rank(), all_ranks()
         self._stop = stop or Stop()
         self._rows = dict(rows)
         self._kinds = kinds

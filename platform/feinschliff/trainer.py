@@ -70,6 +70,13 @@ class Needs(BaseModel):
     rows: tuple[str, ...] = Field(description="row kinds it learns from, any of them")
     at_least: int = Field(default=1, ge=1, description="training rows without which it refuses to start")
     models: Mapping[str, str] = Field(default={}, description="role -> verb that the model in that role must offer")
+    gpu: bool = Field(default=False, description="it cannot work on a CPU")
+    bytes_per_parameter: int = Field(
+        default=16,
+        ge=0,
+        le=1024,
+        description="memory a base parameter costs: 16 is weight, gradient and Adam's two moments",
+    )
 
     @field_validator("rows")
     @classmethod
@@ -99,6 +106,7 @@ class Trainer(Record):
     opens: str = Field(description="package.module:function, called with a model folder, returns the model")
     yields: tuple[str, ...] = Field(description="verbs of the model it makes")
     resumable: bool = Field(default=False, description="a killed run goes on from its checkpoint to the same numbers")
+    ranks: int = Field(default=1, ge=1, le=1024, description="the most processes that can share its work (torchrun)")
 
     _train_is_a_place = field_validator("train", "opens")(check_place)
 

@@ -302,9 +302,7 @@ def test_programs_that_the_servers_account_cannot_reach_are_copied_once(empty_ho
         (closed / source.name).symlink_to(source)
     command = [sys.executable, "-c", HOLD, str(empty_home)]
     environment = {**os.environ, "PYTHONPATH": str(closed)}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"in\n"
         program = os.readlink(f"/proc/{server_pid(empty_home)}/exe")

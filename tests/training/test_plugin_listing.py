@@ -52,7 +52,8 @@ def test_neither_the_site_nor_its_worker_loads_torch_or_a_trainer() -> None:
 def test_the_listing_says_what_a_form_needs() -> None:
     found = listing()
     trainer = found.trainers["reward-model"]
-    assert trainer["needs"] == {"rows": ["ranking", "pair"], "at_least": 8, "models": {"base": "embed"}}
+    needs = trainer["needs"]
+    assert (needs["rows"], needs["at_least"], needs["models"]) == (["ranking", "pair"], 8, {"base": "embed"})
     assert trainer["schema"]["properties"]["epochs"]["maximum"] == 50
     assert {"tiny:encoder", "tiny:causal"} <= set(found.model_strings())
     assert found.refusals == []

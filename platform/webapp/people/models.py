@@ -39,6 +39,24 @@ class ApiToken(models.Model):
         return f"{self.prefix}… ({self.name})"
 
 
+class Notice(models.Model):
+    """Something a person would like to know of: a run of theirs that ended, say. Shown until it is read."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices")
+    text = models.CharField(max_length=300)
+    url = models.CharField(max_length=300, blank=True)
+    is_trouble = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    read_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["user"], condition=models.Q(read_at=None), name="unread_notices")]
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class AuditEntry(models.Model):
     """Who did what to which thing, and when. Written by the step that did it, in its transaction."""
 

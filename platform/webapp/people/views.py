@@ -61,4 +61,6 @@ def account(request: SignedInRequest) -> HttpResponse:
         return redirect("account")
     api_url = request.build_absolute_uri(reverse("api_projects"))
     live = request.user.api_tokens.filter(revoked_at=None).order_by("-id")
-    return render(request, "people/account.html", {"form": form, "tokens": live, "new_token": new_token, "api_url": api_url})
+    return render(
+        request, "people/account.html", {"form": form, "tokens": live, "new_token": new_token, "api_url": api_url}
+    )
