@@ -18,7 +18,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PREFIX = "feinschliff-test-"
-MADE_BY_TESTS = ("DATABASE_URL", "SECRET_KEY", "HOST", "PORT", "ALLOWED_HOSTS")
+#: whatever would let a test reach something of the developer's: their database, their site's name, their loggers
+TAKEN_AWAY = (
+    *("DATABASE_URL", "SECRET_KEY", "HOST", "PORT", "ALLOWED_HOSTS", "EMAIL_URL", "SITE_URL", "FEINSCHLIFF_STORE"),
+    *("TENSORBOARD_LOGDIR", "TENSORBOARD_LOGGING_DIR", "MLFLOW_TRACKING_URI", "WANDB_API_KEY", "WANDB_MODE"),
+    *(
+        "TRACKIO_PROJECT",
+        "TRACKIO_SPACE_ID",
+        "TRACKIO_SERVER_URL",
+        "FEINSCHLIFF_LAUNCHER",
+        "FEINSCHLIFF_LAUNCHER_PLUGINS",
+    ),
+)
 
 
 def new_home() -> Path:
@@ -41,7 +52,7 @@ def remove_home(home: Path) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
-    for name in MADE_BY_TESTS:
+    for name in TAKEN_AWAY:
         os.environ.pop(name, None)
     for folder in (ROOT, ROOT / "platform"):
         if str(folder) not in sys.path:
