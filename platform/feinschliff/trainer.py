@@ -95,13 +95,22 @@ class Needs(BaseModel):
         return models
 
 
+class NoSettings(BaseModel):
+    """The config of a trainer that has nothing to set."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class Trainer(Record):
     """A training method that a plugin offers."""
 
     summary: str = Field(description="one line for the picker: when would I take this?")
     family: Family
     needs: Needs
-    config: type[BaseModel] = Field(description="every field with a default, a description and, if a number, limits")
+    config: type[BaseModel] = Field(
+        default=NoSettings,
+        description="a pydantic model: every field with a default, a description and, if a number, limits",
+    )
     train: str = Field(description="package.module:function, called with one Run, returns the final numbers")
     opens: str = Field(description="package.module:function, called with a model folder, returns the model")
     yields: tuple[str, ...] = Field(description="verbs of the model it makes")

@@ -8,8 +8,23 @@ from django.core.management import get_commands
 from django.urls import get_resolver
 
 from annotation.mapping import WORDS
-from feinschliff import hookspecs
-from feinschliff.rows import ROW_KINDS
+from feinschliff import (
+    Job,
+    JobStatus,
+    Launcher,
+    Launches,
+    ModelAbout,
+    ModelSource,
+    Needs,
+    Opening,
+    Run,
+    Trainer,
+    child,
+    hookspecs,
+)
+from feinschliff.checks import CHECKS
+from feinschliff.rows import ROW_KINDS, Row
+from feinschliff.trainer import VERBS
 from training.freezing import OFFERED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +54,7 @@ def test_every_environment_variable_is_documented() -> None:
 
 def test_every_hook_mapping_word_and_endpoint_is_documented() -> None:
     for hook in (name for name in vars(hookspecs) if name.startswith("feinschliff_")):
-        assert f"`{hook}()`" in page("docs/plugins.md"), hook
+        assert f"`{hook}()`" in page("docs/plugins/reference.md"), hook
     for word in WORDS:
         assert f"`{word}`" in page("docs/importing.md"), word
     api = next(p for p in get_resolver().url_patterns if str(p.pattern) == "api/v1/")
@@ -54,10 +69,51 @@ def test_rows_that_can_be_frozen_are_rows_of_the_contract(rows: str) -> None:
     assert rows in page("docs/commands.md")
 
 
+RECORDS = [Trainer, Needs, ModelSource, Launcher]
+PUBLIC = [Run, Job, JobStatus, Launches, Opening, ModelAbout]
+
+
+@pytest.mark.parametrize("thing", [*RECORDS, *PUBLIC], ids=lambda thing: thing.__name__)
+def test_every_field_of_the_contract_stands_in_its_reference(thing: type) -> None:
+    reference = page("docs/plugins/reference.md")
+    _, _, section = reference.partition(f"`{thing.__name__}`")
+    fields = getattr(thing, "model_fields", None) or getattr(thing, "__dataclass_fields__", None) or vars(thing)
+    names = [name for name in fields if not name.startswith("_")]
+    assert names
+    for name in names:
+        assert re.search(rf"`{name}[`(]", section), f"{thing.__name__}.{name}"
+
+
+def test_every_row_kind_verb_exit_status_and_public_name_stands_in_the_reference() -> None:
+    reference = page("docs/plugins/reference.md")
+    for kind, model in ROW_KINDS.items():
+        line = next(line for line in reference.splitlines() if line.startswith(f"| `{kind}` |"))
+        own = model.model_fields.keys() - Row.model_fields.keys()
+        assert own == set(re.findall(r"`(\w+)`", line.partition("|")[2].partition("|")[2])), kind
+    for name in (*Row.model_fields, *VERBS, *child.JobFile.model_fields, *child.EXIT):
+        assert f"`{name}`" in reference, name
+    for name, asks in CHECKS.items():
+        assert f"| `{name}` | {asks} |" in reference, name
+    for status in child.EXIT.values():
+        assert f"| {status} |" in reference, status
+
+
+def test_links_between_the_docs_lead_somewhere() -> None:
+    for place in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for link, _, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(#([^)]*))?\)", place.read_text("utf-8")):
+            target = place.parent / link if link else place
+            assert target.exists(), f"{place.name}: {link}"
+            if anchor:
+                titles = [
+                    re.sub(r"[^\w -]", "", line.lstrip("# ").lower())
+                    for line in target.read_text().splitlines()
+                    if line.startswith("#")
+                ]
+                assert anchor in [title.strip().replace(" ", "-") for title in titles], f"{place.name}: {link}#{anchor}"
+
+
 def test_the_readme_names_only_what_is_there() -> None:
     readme = page("README.md")
-    for link in re.findall(r"\]\(([^)#]+)\)", readme):
-        assert (ROOT / link).exists(), link
     tree = readme.partition("## The tree")[2].partition("A file belongs")[0]
     for line in tree.splitlines():
         for name in re.findall(r"^ {4}(\w[\w.]*)/? ", line):
