@@ -1,19 +1,29 @@
-"""`python -m feinschliff`: the processes that the platform starts, and that a person can start by hand.
+"""`python -m feinschliff`: the processes that the platform starts, and what a plugin author does by hand.
 
-list (what plugins offer), train (work a run folder), and a model at work: score, answer, serve.
+list (what plugins offer), train (work a run folder), a model at work: describe, score, answer, serve; and for authors: new
+(a plugin package), try (train it on a file).
 """
 
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from feinschliff.child import prepare, train
-from feinschliff.manager import listing, load
-from feinschliff.model import ModelNotOpened
+from feinschliff.choosing import NotTried, Wish
+from feinschliff.describing import describe_model
+from feinschliff.finding import NotFound
+from feinschliff.listing import listed
+from feinschliff.manager import load
+from feinschliff.model import AnyModel, ModelNotOpened, Opening
 from feinschliff.rows import RowError
 from feinschliff.serving import answer, open_for_work, read_prompts, serve
+from feinschliff.starting import NotStarted, start
 from feinschliff.trainer import NeedsNotMet
+from feinschliff.trying import try_out
+
+TOLD = (ModelNotOpened, RowError, NeedsNotMet, NotFound, NotStarted, NotTried)  # said in one sentence, no traceback
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,19 +36,21 @@ def parser() -> argparse.ArgumentParser:
     plugins.add_argument(
         "--plugin", action="append", default=[], metavar="MODULE", help="load this plugin by module name"
     )
-    model = argparse.ArgumentParser(add_help=False, parents=[plugins])
+    opening = argparse.ArgumentParser(add_help=False, parents=[plugins])
+    opening.add_argument("--weights", type=Path, default=Path("var/weights"), help="cache of converted base weights")
+    opening.add_argument(
+        "--local-models", action="append", type=Path, default=[], help="folder that local: may point into"
+    )
+    model = argparse.ArgumentParser(add_help=False, parents=[opening])
     model.add_argument(
         "model", metavar="MODEL", help="folder of a finished run's model, or a string such as tiny:causal"
-    )
-    model.add_argument("--weights", type=Path, default=Path("var/weights"), help="cache of converted base weights")
-    model.add_argument(
-        "--local-models", action="append", type=Path, default=[], help="folder that local: may point into"
     )
 
     commands.add_parser("list", parents=[plugins], help="print what the plugins offer, as one JSON line")
     commands.add_parser("train", help="work a run folder").add_argument(
         "folder", type=Path, help="the folder with job.json"
     )
+    commands.add_parser("describe", parents=[model], help="print a model's verbs and size as JSON, without loading it")
     score = commands.add_parser("score", parents=[model], help="score answers to one prompt")
     score.add_argument("--prompt", required=True)
     score.add_argument("--completion", action="append", required=True)
@@ -52,22 +64,31 @@ def parser() -> argparse.ArgumentParser:
     answers.add_argument("--max-new-tokens", type=int, default=160)
     answers.add_argument("--seed", type=int, default=0)
     commands.add_parser("serve", parents=[model], help="keep a model warm: JSON requests on stdin, answers on stdout")
+    _for_authors(commands, opening)
     return top
+
+
+def _for_authors(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", opening: argparse.ArgumentParser
+) -> None:
+    new = commands.add_parser("new", help="write a plugin package that works at once")
+    new.add_argument("name", metavar="NAME", help="such as tide-judge")
+    new.add_argument("--into", type=Path, default=Path(), metavar="DIR", help="folder to write it in; here by default")
+    tried = commands.add_parser("try", parents=[opening], help="train a plugin on a file, without the platform")
+    tried.add_argument("what", metavar="PLUGIN", help="a trainer, an installed plugin, a module, a file or a folder")
+    tried.add_argument("--rows", type=Path, required=True, help="JSONL, one row a line")
+    tried.add_argument("--heldout", type=Path, help="JSONL to measure on; else a fifth of the groups of --rows")
+    tried.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one of its settings")
+    tried.add_argument("--model", action="append", default=[], metavar="ROLE=MODEL", help="the model to start from")
+    tried.add_argument("--out", type=Path, metavar="DIR", help="the run's folder; again the same: go on from there")
+    tried.add_argument("--seed", type=int, default=0)
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        if options.command == "list":
-            prepare()
-            print(json.dumps(listing(load(options.plugin))), flush=True)
-            return 0
-        if options.command == "train":
-            if not options.folder.is_dir():
-                raise RowError(f"{options.folder}: no such folder; nothing was done")
-            return train(options.folder.resolve())
-        return _work_a_model(options)
-    except (ModelNotOpened, RowError, NeedsNotMet) as error:
+        return COMMANDS[options.command](options)
+    except TOLD as error:
         print(f"feinschliff: {error}", file=sys.stderr)
         return 2 if isinstance(error, NeedsNotMet) else 1
     except KeyboardInterrupt:
@@ -75,32 +96,102 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _work_a_model(options: argparse.Namespace) -> int:
+def _list(options: argparse.Namespace) -> int:
+    prepare()
+    print(json.dumps(listed(options.plugin)), flush=True)
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    if not options.folder.is_dir():
+        raise RowError(f"{options.folder}: no such folder; nothing was done")
+    return train(options.folder.resolve())
+
+
+def _describe(options: argparse.Namespace) -> int:
+    prepare()
+    registry = load(options.plugin, entry_points=False)
+    known = Path(options.model).is_dir() or options.model.partition(":")[0] in registry.sources
+    if not known:  # only then are third parties worth the time
+        registry = load(options.plugin)
+    opening = Opening(options.weights.resolve(), tuple(options.local_models))
+    print(json.dumps(asdict(describe_model(options.model, opening, registry))), flush=True)
+    return 0
+
+
+def _opened(options: argparse.Namespace) -> AnyModel:
     prepare(online=options.model.startswith("hub:"))
-    prompts = read_prompts(options.prompts) if options.command == "answer" else []
-    opened = open_for_work(
+    return open_for_work(
         options.model, plugins=options.plugin, weights=options.weights.resolve(), local_models=options.local_models
     )
-    if options.command == "score":
-        if not hasattr(opened, "score"):
-            raise ModelNotOpened(f"{options.model} cannot score")
-        print(json.dumps({"scores": opened.score(options.prompt, options.completion)}), flush=True)
-    elif options.command == "answer":
-        answer(
-            opened,
-            options.model,
-            prompts,
-            options.out,
-            temperatures=options.temperature or [0.7],
-            top_p=options.top_p,
-            max_new_tokens=options.max_new_tokens,
-            seed=options.seed,
-        )
-    else:
-        answers = sys.stdout
-        sys.stdout = sys.stderr  # whatever a model prints must not stand between the answers
-        serve(opened, sys.stdin, answers)
+
+
+def _score(options: argparse.Namespace) -> int:
+    opened = _opened(options)
+    if not hasattr(opened, "score"):
+        raise ModelNotOpened(f"{options.model} cannot score")
+    print(json.dumps({"scores": opened.score(options.prompt, options.completion)}), flush=True)
     return 0
+
+
+def _answer(options: argparse.Namespace) -> int:
+    prompts = read_prompts(options.prompts)
+    answer(
+        _opened(options),
+        options.model,
+        prompts,
+        options.out,
+        temperatures=options.temperature or [0.7],
+        top_p=options.top_p,
+        max_new_tokens=options.max_new_tokens,
+        seed=options.seed,
+    )
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    opened = _opened(options)
+    answers = sys.stdout
+    sys.stdout = sys.stderr  # whatever a model prints must not stand between the answers
+    serve(opened, sys.stdin, answers)
+    return 0
+
+
+def _new(options: argparse.Namespace) -> int:
+    folder = start(options.name, options.into)
+    print(f"{folder} is a plugin that works. In it:\n")
+    print('    pip install -e ".[test]"\n    python -m pytest')
+    print(f"    python -m feinschliff try {folder.name} --rows pairs.jsonl")
+    return 0
+
+
+def _try(options: argparse.Namespace) -> int:
+    return try_out(
+        Wish(
+            what=options.what,
+            rows=options.rows,
+            heldout=options.heldout,
+            settings=options.set,
+            models=options.model,
+            out=options.out,
+            seed=options.seed,
+            plugins=options.plugin,
+            weights=options.weights,
+            local_models=options.local_models,
+        )
+    )
+
+
+COMMANDS = {
+    "list": _list,
+    "train": _train,
+    "describe": _describe,
+    "score": _score,
+    "answer": _answer,
+    "serve": _serve,
+    "new": _new,
+    "try": _try,
+}
 
 
 if __name__ == "__main__":

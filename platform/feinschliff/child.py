@@ -23,8 +23,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from feinschliff.manager import Registry, load
 from feinschliff.model import MODEL_FILE, AnyModel, ModelNotOpened, Opening, open_model, resolve, verbs_of
-from feinschliff.rows import RowError, read_rows
-from feinschliff.run import Run, Stop, emit, plain
+from feinschliff.ranks import scratch, share
+from feinschliff.rows import RowError, WrongKind, read_rows
+from feinschliff.run import Run, Stop, all_ranks, emit, plain, this_rank
 from feinschliff.trainer import API_VERSION, NeedsNotMet, Trainer
 
 EXIT = {"succeeded": 0, "failed": 1, "needs-not-met": 2, "stopped": 3}
@@ -51,6 +52,7 @@ class JobFile(BaseModel):
     rows: dict[str, str]
     models: dict[str, JobModel] = {}
     plugins: list[str] = []
+    entry_points: list[str] | None = None  # installed plugins to load, by distribution; None: all
     weights: str = "weights"
     local_models: list[str] = []
     resources: dict[str, Any] = Field(default_factory=dict)
@@ -84,16 +86,21 @@ def train(folder: Path) -> int:
     signal.signal(signal.SIGTERM, asked)
     die_with_parent()
     began = time.monotonic()
-    for name in ("result.json", "model"):
-        _remove(folder / name)
+    if "RANK" not in os.environ:
+        for name in ("result.json", "model"):
+            _remove(folder / name)
+        if (ranks := _ranks_asked(folder)) > 1:
+            return _share(folder, ranks, began)
     state, error = "failed", None
     numbers: dict[str, Any] = {}
+    out = scratch(folder, this_rank())
+    out.mkdir(parents=True, exist_ok=True)
     try:
         job = read_job(folder)
-        prepare(online=any(model.ref.startswith("hub:") for model in job.models.values()))
-        registry = load(job.plugins)
-        state, numbers = _work(folder, job, registry, stop)
-    except NeedsNotMet as unmet:
+        prepare(online=_online(job))
+        registry = load(job.plugins, entry_points=True if job.entry_points is None else job.entry_points)
+        state, numbers = _work(folder, out, job, registry, stop)
+    except (NeedsNotMet, WrongKind) as unmet:
         state, error = "needs-not-met", str(unmet)
     except (JobError, ModelNotOpened, RowError) as wrong:
         error = str(wrong)
@@ -104,12 +111,47 @@ def train(folder: Path) -> int:
         traceback.print_exc()
         error = f"{type(wrong).__name__}: {wrong}".strip().splitlines()[0][:500]
     if error:
-        sys.stderr.write(f"feinschliff: {error}\n")
-        sys.stderr.flush()
-    result = {"state": state, "numbers": plain(numbers), "error": error}
-    _write(folder / "result.json", {**result, "seconds": round(time.monotonic() - began, 3), "versions": _versions()})
-    emit("state", state="done", message=error or state)
+        _complain(error)
+    _conclude(out, {"state": state, "numbers": plain(numbers), "error": error}, began)
     return EXIT[state]
+
+
+def _share(folder: Path, ranks: int, began: float) -> int:
+    """Has ranks do the work; the exit status. Where a rank was killed we end by the same signal, as one process would."""
+    prepare(online=_online(read_job(folder)))
+    ended = share(folder, ranks)
+    if ended.result:
+        if ended.result["error"]:
+            _complain(ended.result["error"])
+        _conclude(folder, ended.result, began)
+    if ended.code < 0:
+        if -ended.code != signal.SIGKILL:
+            signal.signal(-ended.code, signal.SIG_DFL)
+        os.kill(os.getpid(), -ended.code)
+    return EXIT.get((ended.result or {}).get("state", ""), ended.code)
+
+
+def _ranks_asked(folder: Path) -> int:
+    """What job.json says; one where it cannot be read, which is told later."""
+    try:
+        return int(read_job(folder).resources.get("ranks") or 1)
+    except (JobError, TypeError, ValueError):
+        return 1
+
+
+def _online(job: JobFile) -> bool:
+    return any(model.ref.startswith("hub:") for model in job.models.values())
+
+
+def _complain(error: str) -> None:
+    sys.stderr.write(f"feinschliff: {error}\n")
+    sys.stderr.flush()
+
+
+def _conclude(out: Path, result: dict[str, Any], began: float) -> None:
+    """The result, written whole, and the last line of the protocol."""
+    _write(out / "result.json", {**result, "seconds": round(time.monotonic() - began, 3), "versions": _versions()})
+    emit("state", state="done", message=result["error"] or result["state"])
 
 
 def read_job(folder: Path) -> JobFile:
@@ -127,7 +169,7 @@ def read_job(folder: Path) -> JobFile:
     return job
 
 
-def _work(folder: Path, job: JobFile, registry: Registry, stop: Stop) -> tuple[str, dict[str, Any]]:
+def _work(folder: Path, out: Path, job: JobFile, registry: Registry, stop: Stop) -> tuple[str, dict[str, Any]]:
     trainer = registry.trainers.get(job.trainer)
     if trainer is None:
         refused = "; ".join(f"{refusal.plugin}: {refusal.reason}" for refusal in registry.refusals)
@@ -140,6 +182,8 @@ def _work(folder: Path, job: JobFile, registry: Registry, stop: Stop) -> tuple[s
     except ValidationError as error:
         first = error.errors()[0]
         raise JobError(f"config, {'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}") from None
+    if all_ranks() > trainer.ranks:
+        raise JobError(f"{trainer.title} shares its work among {trainer.ranks} processes at most, not {all_ranks()}")
     rows = {split: folder / path for split, path in job.rows.items()}
     _check_rows(trainer, rows)
     opening = Opening(
@@ -152,7 +196,7 @@ def _work(folder: Path, job: JobFile, registry: Registry, stop: Stop) -> tuple[s
         if role not in job.models:
             raise NeedsNotMet(f"no model was given for the role {role!r}")
         asked = job.models[role]
-        model = open_model(asked.ref, opening, registry, Path(asked.folder) if asked.folder else None)
+        model = open_model(asked.ref, opening, registry, folder / asked.folder if asked.folder else None)
         verb = trainer.needs.models.get(role)
         if verb and verb not in verbs_of(model):
             raise NeedsNotMet(
@@ -162,7 +206,7 @@ def _work(folder: Path, job: JobFile, registry: Registry, stop: Stop) -> tuple[s
         return model
 
     run = Run(
-        folder=folder,
+        folder=out,
         config=config,
         seed=job.seed,
         rows=rows,
@@ -171,6 +215,7 @@ def _work(folder: Path, job: JobFile, registry: Registry, stop: Stop) -> tuple[s
         device=opening.device,
         fingerprint=_fingerprint(job),
         stop=stop,
+        checkpoints=folder / "checkpoints",
     )
 
     run.state("loading")
@@ -181,10 +226,13 @@ def _work(folder: Path, job: JobFile, registry: Registry, stop: Stop) -> tuple[s
     numbers = resolve(trainer.train)(run) or {}
     if run.stopping:
         return "stopped", numbers
+    if this_rank() != 0:
+        return "succeeded", {}
     if not (folder / "model").is_dir():
         raise JobError(f"the trainer {trainer.name} returned without saving a model")
     _describe_model(folder, job, trainer, registry)
-    _remove(folder / "checkpoints")  # only a run that did not finish is resumed; optimiser states are large
+    for name in ("checkpoints", "dataset-cache"):  # only a run that did not finish is resumed, and both are large
+        _remove(folder / name)
     return "succeeded", numbers
 
 
@@ -209,6 +257,7 @@ def _describe_model(folder: Path, job: JobFile, trainer: Trainer, registry: Regi
         "opens": trainer.opens,
         "yields": list(trainer.yields),
         "plugins": job.plugins or [owner.module],
+        "entry_points": job.entry_points,
         "run": job.run,
         "base": base.ref if base else None,
         "snapshot": job.snapshot,
@@ -219,8 +268,10 @@ def _describe_model(folder: Path, job: JobFile, trainer: Trainer, registry: Regi
 
 
 def _fingerprint(job: JobFile) -> str:
-    """What must be equal for a checkpoint to be this job's own."""
-    same = job.model_dump(mode="json", include={"trainer", "config", "seed", "snapshot", "rows", "models"})
+    """What must be equal for a checkpoint to be this job's own. Not where its files lie: a run may move to another machine."""
+    same = job.model_dump(mode="json", include={"trainer", "config", "seed", "snapshot"})
+    same |= {"models": {role: model.ref for role, model in job.models.items()}}
+    same |= {} if job.snapshot else {"rows": job.rows}
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()
 
 

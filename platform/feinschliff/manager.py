@@ -8,8 +8,11 @@ a whole or not.
 import importlib
 import importlib.metadata
 import sys
-from collections.abc import Iterable, Sequence
+import sysconfig
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -18,12 +21,14 @@ from pydantic import ValidationError
 from feinschliff import hookspecs
 from feinschliff.launcher import Launcher
 from feinschliff.model import ModelSource
-from feinschliff.trainer import Record, Trainer
+from feinschliff.trainer import API_VERSION, Record, Trainer
 
 GROUP = "feinschliff"
 PREFIX = "feinschliff_"
 SHOWN = ("name", "title", "summary", "family", "needs", "yields", "resumable", "ranks")
 HEAVY = ("torch", "transformers", "tensorflow", "jax", "django")
+#: stands in the site-packages of an environment of a plugin's own: only what is installed beside it counts there
+ENVIRONMENT_MARK = "feinschliff_environment.pth"
 HOOKS: dict[str, type[Record]] = {
     "feinschliff_trainers": Trainer,
     "feinschliff_launchers": Launcher,
@@ -44,6 +49,7 @@ class Source:
     version: str
     author: str
     entry_point: importlib.metadata.EntryPoint | None = None
+    wants: str = ""  # what it asks for of Feinschliff, as pip reads it
 
     def load(self) -> object:
         return self.entry_point.load() if self.entry_point else importlib.import_module(self.module)
@@ -70,17 +76,32 @@ class Registry:
         return self.owners["trainer", trainer]
 
 
-def load(modules: Sequence[str] = (), *, entry_points: bool = True) -> Registry:
-    """Built-ins by module name first, in order; then the entry points of group `feinschliff`, by distribution name."""
+def load(modules: Sequence[str] = (), *, entry_points: bool | Collection[str] = True) -> Registry:
+    """Built-ins by module name first, in order; then the entry points of group `feinschliff`, by distribution name.
+
+    `entry_points`: all of them, none, or those of the distributions named here. A run loads the latter, so that a plugin
+    that ends the process at import costs the runs of others nothing.
+    """
     registry = Registry()
-    plugins = [_builtin(module) for module in modules]
-    plugins += _installed() if entry_points else []
-    for plugin in plugins:
-        try:
-            _take(registry, plugin, _records(plugin))
-        except Refused as refused:
-            registry.refusals.append(Refusal(plugin.name, str(refused), plugin.author))
+    for plugin in found(modules, entry_points=entry_points):
+        take(registry, plugin)
     return registry
+
+
+def found(modules: Sequence[str] = (), *, entry_points: bool | Collection[str] = True) -> list[Source]:
+    """The plugins there are, in the order in which they take their names. Imports none."""
+    installed = list(_installed()) if entry_points else []
+    if not isinstance(entry_points, bool):
+        installed = [plugin for plugin in installed if plugin.name in entry_points]
+    return [_builtin(module) for module in modules] + sorted(installed, key=lambda plugin: (plugin.name, plugin.module))
+
+
+def take(registry: Registry, plugin: Source) -> None:
+    """Load one plugin into the registry, whole, or enter its refusal."""
+    try:
+        _enter(registry, plugin, _records(plugin))
+    except Refused as refused:
+        registry.refusals.append(Refusal(plugin.name, str(refused), plugin.author))
 
 
 def _builtin(module: str) -> Source:
@@ -95,22 +116,39 @@ def _builtin(module: str) -> Source:
     )
 
 
-def _installed() -> list[Source]:
-    found = []
-    for point in importlib.metadata.entry_points(group=GROUP):
-        about = point.dist.metadata if point.dist else None
-        keys = ("Author", "Author-email", "Maintainer-email")
-        names = [about[key] for key in keys if about is not None and key in about]
-        found.append(
-            Source(
-                name=point.dist.name if point.dist else point.name,
-                module=point.value,
-                version=point.dist.version if point.dist else "",
-                author=names[0] if names else "no author given",
-                entry_point=point,
-            )
-        )
-    return sorted(found, key=lambda plugin: (plugin.name, plugin.module))
+def _installed() -> Iterator[Source]:
+    """Of two distributions of one name the first on the path counts, as for Python; an unreadable one counts for none."""
+    seen = set()
+    for about in importlib.metadata.distributions():
+        points: list[importlib.metadata.EntryPoint] = []
+        with suppress(Exception):  # a damaged dist-info, of whomever it is, must not cost the others
+            points = [point for point in about.entry_points if point.group == GROUP]
+        if points and about.name not in seen and _counts_here(about):
+            seen.add(about.name)
+            yield from (_source(point, about) for point in points)
+
+
+def _counts_here(about: importlib.metadata.Distribution) -> bool:
+    beside = Path(sysconfig.get_path("purelib"))
+    if not (beside / ENVIRONMENT_MARK).exists():
+        return True
+    return Path(str(about.locate_file(""))).resolve() == beside.resolve()
+
+
+def _source(point: importlib.metadata.EntryPoint, about: importlib.metadata.Distribution) -> Source:
+    metadata = about.metadata
+    authors = [metadata[key] for key in ("Author", "Author-email", "Maintainer", "Maintainer-email") if key in metadata]
+    wanted = [
+        line for line in about.requires or [] if line.lower().startswith("feinschliff") and "extra ==" not in line
+    ]
+    return Source(
+        name=about.name or point.name,
+        module=point.value,
+        version=about.version or "",
+        author=authors[0] if authors else "no author given",
+        entry_point=point,
+        wants=wanted[0] if wanted else "",
+    )
 
 
 def _records(plugin: Source) -> list[Record]:
@@ -123,13 +161,17 @@ def _records(plugin: Source) -> list[Record]:
         pm.register(implementation, name=plugin.name)
         pm.check_pending()
         _check_marks(implementation)
-        records = [record for hook in HOOKS for record in _yielded(pm, hook)]
+        records = [record for hook in HOOKS for record in _yielded(pm, hook, plugin)]
     except (Refused, KeyboardInterrupt):
         raise
     except pluggy.PluginValidationError as error:
         raise Refused(f"a hook does not fit: {_one_line(error)}; hooks ({', '.join(HOOKS)}) take no argument") from None
     except SystemExit as error:
         raise Refused(f"it ends the process while being loaded (SystemExit {error.code})") from None
+    except ImportError as error:
+        raise Refused(
+            f"it cannot be loaded: {type(error).__name__}: {_one_line(error)}{_advice(plugin, error)}"
+        ) from None
     except BaseException as error:  # a plugin may raise anything; the others must work on
         raise Refused(f"it cannot be loaded: {type(error).__name__}: {_one_line(error)}") from None
     loaded = [name for name in HEAVY if name in sys.modules and name not in light]
@@ -149,13 +191,14 @@ def _check_marks(implementation: object) -> None:
             raise Refused(f"{name} lacks the @hookimpl mark, so it would never be called")
 
 
-def _yielded(pm: pluggy.PluginManager, hook: str) -> list[Record]:
+def _yielded(pm: pluggy.PluginManager, hook: str, plugin: Source) -> list[Record]:
     records: list[Record] = []
     try:
         for answer in getattr(pm.hook, hook)():
             records += list(answer)
     except ValidationError as error:
-        raise Refused(f"{hook} yields a bad {error.title} record: {_faults(error)}") from None
+        told = f"{hook} yields a bad {error.title} record: {_faults(error)}"
+        raise Refused(told + _advice(plugin, error)) from None
     except Exception as error:
         raise Refused(f"{hook} raised {type(error).__name__}: {_one_line(error)}") from None
     for record in records:
@@ -164,7 +207,7 @@ def _yielded(pm: pluggy.PluginManager, hook: str) -> list[Record]:
     return records
 
 
-def _take(registry: Registry, plugin: Source, records: Iterable[Record]) -> None:
+def _enter(registry: Registry, plugin: Source, records: Iterable[Record]) -> None:
     """Enter a plugin's records; a name that is taken refuses the whole plugin and names the one that has it."""
     entries: dict[tuple[str, str], Record] = {}
     for record in records:
@@ -190,8 +233,30 @@ def _names(record: Record) -> list[tuple[str, str]]:
 
 
 def _faults(error: ValidationError) -> str:
-    told = [f"{'.'.join(map(str, fault['loc'])) or 'record'}: {fault['msg']}" for fault in error.errors()]
+    told = [": ".join([".".join(map(str, fault["loc"])), fault["msg"]]).removeprefix(": ") for fault in error.errors()]
     return "; ".join(told).replace("Value error, ", "")
+
+
+def _advice(plugin: Source, error: ImportError | ValidationError) -> str:
+    """What to do about a plugin that was written for another Feinschliff; nothing for other faults."""
+    from feinschliff import __version__
+
+    api = _api_of(error) if isinstance(error, ValidationError) else None
+    foreign = isinstance(error, ImportError) and (error.name or "").split(".")[0] == "feinschliff"
+    if not foreign and (api is None or api == API_VERSION):
+        return ""
+    asks = f" (it asks for {plugin.wants})" if plugin.wants else ""
+    if isinstance(api, int) and api < API_VERSION:
+        return f"; it is older than this Feinschliff {__version__}{asks}: install a newer version, or ask its author for one"
+    return (
+        f"; it was written for another Feinschliff than this {__version__}{asks}: update Feinschliff, or install a version "
+        f"of the plugin that speaks API {API_VERSION}"
+    )
+
+
+def _api_of(error: ValidationError) -> object:
+    given = next((fault["input"] for fault in error.errors() if not fault["loc"]), None)
+    return given.get("api") if isinstance(given, dict) else None
 
 
 def _one_line(error: BaseException) -> str:
@@ -199,12 +264,14 @@ def _one_line(error: BaseException) -> str:
 
 
 def listing(registry: Registry) -> dict[str, Any]:
-    """The registry as the JSON object that `python -m feinschliff list` prints."""
-    from feinschliff.trainer import API_VERSION
-
+    """The registry as a JSON object: every plugin, and what each offers with the plugin's name in it."""
+    owners = {id(source): source for source in registry.owners.values()}.values()
     sources = {id(source): source for source in registry.sources.values()}.values()
     return {
         "api": API_VERSION,
+        "plugins": [
+            {"name": o.name, "version": o.version, "author": o.author, "builtin": o.entry_point is None} for o in owners
+        ],
         "trainers": [
             {
                 **trainer.model_dump(mode="json", include=set(SHOWN)),
@@ -215,8 +282,14 @@ def listing(registry: Registry) -> dict[str, Any]:
             for name, trainer in registry.trainers.items()
         ],
         "models": [
-            source.model_dump(mode="json", include={"name", "title", "schemes", "suggests"}) for source in sources
+            source.model_dump(mode="json", include={"name", "title", "schemes", "suggests"})
+            | {"plugin": registry.owners["model scheme", source.schemes[0]].name}
+            for source in sources
         ],
-        "launchers": list(registry.launchers),
+        "launchers": [
+            launcher.model_dump(mode="json", include={"name", "title", "summary"})
+            | {"plugin": registry.owners["launcher", name].name}
+            for name, launcher in registry.launchers.items()
+        ],
         "refusals": [vars(refusal) for refusal in registry.refusals],
     }

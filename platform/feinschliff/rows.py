@@ -6,7 +6,7 @@ A row's kind is told by its fields, so a file need not name it. Projections are 
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,6 +17,10 @@ CARRIED = ("prompt", "weight", "item", "annotators", "group", "judgements")  # w
 
 class RowError(ValueError):
     """A row that cannot be used: the message says which file, line and field, and what would be right."""
+
+
+class WrongKind(RowError):
+    """A sound row of a kind that was not asked for."""
 
 
 class Message(BaseModel):
@@ -129,7 +133,7 @@ def check_row(row: object, kinds: Iterable[str]) -> dict[str, Any]:
         raise ValueError(f"a row is a JSON object, this is {type(row).__name__}")
     kind, wanted = kind_of(row), tuple(kinds)
     if kind not in wanted:
-        raise ValueError(f"this is a row of kind {kind or 'unknown'}; wanted: {', '.join(wanted)}")
+        raise WrongKind(f"this is a row of kind {kind or 'unknown'}; wanted: {', '.join(wanted)}")
     try:
         return ROW_KINDS[kind].model_validate(row).model_dump(mode="json")
     except ValidationError as error:
@@ -151,6 +155,8 @@ def read_rows(path: Path, kinds: Iterable[str] = tuple(ROW_KINDS)) -> Iterator[d
                     raise RowError(f"{path.name}, line {number}: not UTF-8 text") from None
                 except json.JSONDecodeError as error:
                     raise RowError(f"{path.name}, line {number}: not JSON ({error.msg})") from None
+                except WrongKind as error:
+                    raise WrongKind(f"{path.name}, line {number}: {error}") from None
                 except ValueError as error:
                     raise RowError(f"{path.name}, line {number}: {error}") from None
     except OSError as error:
@@ -184,6 +190,13 @@ def pair_to_ranking(row: dict[str, Any]) -> dict[str, Any]:
     """A pair as a ranking of two. The margin stays as a field `margin` of the row, which plain rankings lack."""
     rest = {key: value for key, value in row.items() if key not in ("chosen", "rejected")}
     return {**rest, "completions": [row["chosen"], row["rejected"]], "ranks": [1, 2]}
+
+
+#: what can be made of rows of another kind: (from, to) -> the function that does it
+PROJECTIONS: dict[tuple[str, str], Callable[[dict[str, Any]], object]] = {
+    ("ranking", "pair"): ranking_to_pairs,
+    ("pair", "ranking"): pair_to_ranking,
+}
 
 
 def prompt_text(prompt: str | list[dict[str, str]]) -> str:

@@ -10,6 +10,7 @@ import math
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -79,6 +80,7 @@ class Run:
         device: str = "auto",
         fingerprint: str = "",
         stop: Stop | None = None,
+        checkpoints: Path | None = None,
     ) -> None:
         self.config: Any = config
         self.seed = seed
@@ -91,6 +93,7 @@ class Run:
         self._opener = opener
         self._opened: dict[str, Any] = {}
         self._fingerprint = fingerprint
+        self._checkpoints = checkpoints or folder / "checkpoints"
         self._last_progress = 0.0
 
     @property
@@ -102,6 +105,15 @@ class Run:
         """The rows of `train` or `heldout` as plain dicts, checked; an absent split is empty."""
         path = self._rows.get(split)
         return list(read_rows(path, self._kinds)) if path is not None else []
+
+    def dataset(self, split: str) -> Any:  # noqa: ANN401 - the library is optional
+        """The rows of a split as a memory-mapped `datasets.Dataset`: see feinschliff.dataset on kinds and columns.
+
+        For libraries that want one, and for more rows than memory holds. Needs `pip install 'feinschliff[datasets]'`.
+        """
+        from feinschliff.dataset import as_dataset
+
+        return as_dataset(self._rows.get(split), self._kinds, self.out / "dataset-cache")
 
     def model(self, role: str) -> AnyModel:
         """The model in a role of `needs.models`, opened once; it has the verb that the trainer asked for."""
@@ -130,8 +142,15 @@ class Run:
 
     @contextmanager
     def checkpoint(self) -> Iterator[Path]:
-        """A folder to save into; it becomes the last checkpoint when the block ends well. The one before it is kept."""
-        parent = self.out / "checkpoints"
+        """A folder to save into; it becomes the last checkpoint when the block ends well. The one before it is kept.
+
+        Of several ranks the first one's counts; what others save is thrown away.
+        """
+        if self.rank != 0:
+            with tempfile.TemporaryDirectory(dir=self.out) as ignored:
+                yield Path(ignored)
+            return
+        parent = self._checkpoints
         parent.mkdir(parents=True, exist_ok=True)
         known = _complete(parent)
         number = 1 + max((int(path.name) for path in known), default=0)
@@ -153,7 +172,7 @@ class Run:
     @property
     def last_checkpoint(self) -> Path | None:
         """The newest complete checkpoint that this very job (trainer, config, seed, data, models) wrote."""
-        for path in reversed(_complete(self.out / "checkpoints")):
+        for path in reversed(_complete(self._checkpoints)):
             marker = json.loads((path / COMPLETE).read_text(encoding="utf-8"))
             if marker.get("fingerprint") == self._fingerprint:
                 return path

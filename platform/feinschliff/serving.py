@@ -17,10 +17,10 @@ from feinschliff.run import emit, plain
 
 def open_for_work(model: str, *, plugins: Sequence[str], weights: Path, local_models: Sequence[Path]) -> AnyModel:
     """The model behind a folder or a string, with the plugins named here and in the folder itself loaded."""
-    wanted = list(plugins)
-    if (Path(model) / MODEL_FILE).exists():
-        wanted += [name for name in describe(Path(model)).get("plugins", []) if name not in wanted]
-    registry: Registry = load(wanted)
+    about = describe(Path(model)) if (Path(model) / MODEL_FILE).exists() else {}
+    wanted = list(plugins) + [name for name in about.get("plugins", []) if name not in plugins]
+    named = about.get("entry_points")
+    registry: Registry = load(wanted, entry_points=True if named is None else list(named))
     try:
         return open_model(model, Opening(weights=weights, local_models=tuple(local_models)), registry)
     except ModelNotOpened as error:

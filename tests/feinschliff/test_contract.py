@@ -69,7 +69,7 @@ print(json.dumps([answer, [name for name in {HEAVY!r} if name in sys.modules]]))
     assert answer["refusals"] == []
     assert answer["api"] == API_VERSION
     assert "reward-model" in {trainer["name"] for trainer in answer["trainers"]}
-    assert answer["launchers"] == ["local"]
+    assert [launcher["name"] for launcher in answer["launchers"]] == ["local"]
     assert {"tiny:encoder", "tiny:causal"} <= {name for source in answer["models"] for name in source["suggests"]}
 
 

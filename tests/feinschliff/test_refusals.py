@@ -1,5 +1,8 @@
 """Broken plugins of many kinds: each is refused by name with its reason, and the sound one beside it works on."""
 
+import json
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from feinschliff.manager import Refusal, load
+from tests.world import ROOT
 
 SOUND = """
 from feinschliff import Needs, Trainer, hookimpl
@@ -35,10 +39,15 @@ BROKEN = {
     "misspelt-hook": ("{sound}\n@hookimpl\ndef feinschliff_trainer():\n    yield record()", "feinschliff_trainer"),
     "unmarked-hook": ("{sound}\ndef feinschliff_models():\n    return []", "lacks the @hookimpl mark"),
     "unknown-argument": ("{sound}\n@hookimpl\ndef feinschliff_models(session):\n    return []", "session"),
-    "other-api": (
-        "{sound}\n@hookimpl(specname='feinschliff_trainers')\ndef more():\n    yield record(api=2)",
-        "speaks API 2",
+    "future-api": (
+        "{sound}\n@hookimpl(specname='feinschliff_trainers')\ndef more():\n    yield record(api=2, speed='high')",
+        "speaks API 2, this Feinschliff speaks API 1; it was written for another Feinschliff than this",
     ),
+    "old-api": (
+        "{sound}\n@hookimpl(specname='feinschliff_trainers')\ndef more():\n    yield record(api=0)",
+        "install a newer version, or ask its author for one",
+    ),
+    "future-import": ("from feinschliff import Orchestra", "update Feinschliff, or install a version"),
     "name-clash": ("{clash}", "already taken by sound"),
     "bad-slug": (
         "{sound}\n@hookimpl(specname='feinschliff_trainers')\ndef more():\n    yield record(name='Big Name')",
@@ -49,12 +58,35 @@ BROKEN = {
         "@hookimpl(specname='feinschliff_trainers')\ndef more():\n    yield record(config=Silent)",
         "no description",
     ),
+    "no-limits": (
+        "{sound}\nclass Endless(BaseModel):\n    steps: int = Field(default=3, description='Steps.')\n"
+        "@hookimpl(specname='feinschliff_trainers')\ndef more():\n    yield record(config=Endless)",
+        "'steps' is a number without a lower and an upper limit",
+    ),
     "not-a-record": (
         "{sound}\n@hookimpl(specname='feinschliff_trainers')\ndef more():\n    yield {{'name': 'x'}}",
         "yields dict",
     ),
     "not-a-list": ("{sound}\n@hookimpl(specname='feinschliff_trainers')\ndef more():\n    return 7", "TypeError"),
     "heavy": ("import transformers\n{sound}", "loads transformers"),
+}
+#: what only a process of its own can survive
+DEADLY = {
+    "ends-the-process": ("import os; os._exit(7)", "ends the process while being loaded (exit 7)"),
+    "ends-it-well": ("import os; os._exit(0)", "ends the process while being loaded (exit 0)"),
+    "segfault": (
+        "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
+        "crashes the process that loads it (SIGSEGV)",
+    ),
+    "hangs": (
+        "import time\ntime.sleep(600)",
+        "hangs while being loaded: after 2 s it was not done, but at line 2 of hangs.py",
+    ),
+    "no-json": (
+        "{sound}\nclass Odd(BaseModel):\n    share: float = Field(default=float('nan'), ge=0, le=1, description='x')\n"
+        "@hookimpl(specname='feinschliff_trainers')\ndef more():\n    yield record(name='odd', config=Odd)",
+        "JSON",
+    ),
 }
 
 
@@ -100,15 +132,67 @@ def test_two_plugins_with_one_name_keep_the_first_and_name_both(shelf: Path) -> 
 
 
 def test_an_installed_package_is_found_by_its_entry_point_and_its_author_is_named(shelf: Path) -> None:
-    write(shelf, "outsider", "{sound}")
-    write(shelf, "outsider-broken", "raise ValueError('half finished')")
-    for name, module in (("outsider", "outsider"), ("outsider-broken", "outsider_broken")):
-        about = shelf / f"{module}-1.2.dist-info"
-        about.mkdir()
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\nAuthor: Kim Example\n")
-        (about / "entry_points.txt").write_text(f"[feinschliff]\n{name} = {module}\n")
+    lay_out(shelf, "outsider", "{sound}", author="Kim Example")
+    lay_out(shelf, "outsider-broken", "raise ValueError('half finished')", author="Kim Example")
     registry = load()
     assert registry.owner("outsider").version == "1.2"
     assert (
         Refusal("outsider-broken", "it cannot be loaded: ValueError: half finished", "Kim Example") in registry.refusals
     )
+
+
+def lay_out(shelf: Path, name: str, code: str, *, author: str = "", requires: str = "") -> None:
+    """An installed distribution: its module, its metadata, its entry point."""
+    module = write(shelf, name, code)
+    about = shelf / f"{module}-1.2.dist-info"
+    about.mkdir()
+    lines = [f"Author: {author}"] * bool(author) + [f"Requires-Dist: {requires}"] * bool(requires)
+    (about / "METADATA").write_text("\n".join(["Metadata-Version: 2.1", f"Name: {name}", "Version: 1.2", *lines, ""]))
+    (about / "entry_points.txt").write_text(f"[feinschliff]\n{name} = {module}\n")
+
+
+LIST = "import feinschliff.listing as step, json; step.SECONDS = 2; print(json.dumps(step.listed()))"
+
+
+def test_a_plugin_that_takes_its_process_with_it_or_hangs_is_refused_alone(tmp_path: Path) -> None:
+    lay_out(tmp_path, "sound", "{sound}")
+    for name, (code, _) in DEADLY.items():
+        lay_out(tmp_path, name, code, author=f"Kim of {name}")
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'platform'}:{tmp_path}"}
+    answer = subprocess.run(
+        [sys.executable, "-c", LIST], env=environment, capture_output=True, text=True, timeout=30, check=True
+    )
+    found = json.loads(answer.stdout)
+    assert "sound" in [trainer["name"] for trainer in found["trainers"]]
+    refused = {refusal["plugin"]: refusal for refusal in found["refusals"]}
+    assert set(refused) == set(DEADLY)
+    for name, (_, told) in DEADLY.items():
+        assert told in refused[name]["reason"], refused[name]
+        assert refused[name]["author"] == f"Kim of {name}"
+
+
+def test_only_the_installed_plugins_that_a_run_needs_are_loaded(shelf: Path) -> None:
+    lay_out(shelf, "sound", "{sound}")
+    lay_out(shelf, "deadly", "import os; os._exit(7)")
+    assert list(load(entry_points=["sound"]).trainers) == ["sound"]
+
+
+def test_a_plugin_of_another_feinschliff_says_what_it_asks_for(shelf: Path) -> None:
+    lay_out(
+        shelf,
+        "early",
+        "{sound}\n@hookimpl\ndef feinschliff_models():\n    yield record(api=7)",
+        requires="feinschliff>=9",
+    )
+    [refusal] = [refusal for refusal in load().refusals if refusal.plugin == "early"]
+    assert "it asks for feinschliff>=9" in refusal.reason
+
+
+def test_a_damaged_distribution_costs_no_other_its_listing(shelf: Path) -> None:
+    lay_out(shelf, "sound", "{sound}")
+    for name, content in (("garbled", b"\xff\xfe\x00"), ("unclosed", b"[feinschliff\nx = y")):
+        about = shelf / f"{name}-1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_bytes(b"")
+        (about / "entry_points.txt").write_bytes(content)
+    assert list(load().trainers) == ["sound"]
