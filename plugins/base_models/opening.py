@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from feinschliff.model import ModelNotOpened, Opening
 from plugins.base_models.verbs import CausalModel, EncoderModel
@@ -42,6 +43,11 @@ def open_package(ref: str, opening: Opening) -> "EncoderModel | CausalModel":
 
 
 def open_local(ref: str, opening: Opening) -> "EncoderModel | CausalModel":
+    return of_folder(local_folder(ref, opening), opening)
+
+
+def local_folder(ref: str, opening: Opening) -> Path:
+    """The folder that `local:` names, below one that the operator allows. Raises ModelNotOpened."""
     folder = Path(ref.partition(":")[2]).expanduser().resolve()
     allowed = [path.resolve() for path in opening.local_models]
     if not any(folder.is_relative_to(path) for path in allowed):
@@ -49,7 +55,7 @@ def open_local(ref: str, opening: Opening) -> "EncoderModel | CausalModel":
             f"{ref}: not under a folder that the operator allows; "
             f"allowed (FEINSCHLIFF_LOCAL_MODELS): {', '.join(map(str, allowed)) or 'none'}"
         )
-    return of_folder(folder, opening)
+    return folder
 
 
 def open_hub(ref: str, opening: Opening) -> "EncoderModel | CausalModel":
@@ -70,12 +76,21 @@ def open_hub(ref: str, opening: Opening) -> "EncoderModel | CausalModel":
 def of_folder(folder: Path, opening: Opening) -> "EncoderModel | CausalModel":
     """The model in a folder: one that writes if its config names a causal architecture, else an encoder."""
     check_folder(folder)
+    causal = is_causal(read_config(folder))
+    return CausalModel(folder, opening.device) if causal else EncoderModel(folder, opening.device)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What config.json says. Raises ModelNotOpened."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except ValueError as error:
         raise ModelNotOpened(f"{folder / 'config.json'}: not readable as JSON ({error})") from None
-    causal = any("CausalLM" in name or "LMHead" in name for name in config.get("architectures") or [])
-    return CausalModel(folder, opening.device) if causal else EncoderModel(folder, opening.device)
+    return config if isinstance(config, dict) else {}
+
+
+def is_causal(config: dict[str, Any]) -> bool:
+    return any("CausalLM" in name or "LMHead" in name for name in config.get("architectures") or [])
 
 
 def _made_once(folder: Path, make: Callable[[Path], None]) -> Path:

@@ -20,4 +20,5 @@ def feinschliff_trainers() -> Iterator[Trainer]:
         opens="plugins.reward_model.model:open_model",
         yields=("score",),
         resumable=True,
+        ranks=8,
     )

@@ -46,8 +46,11 @@ def comparisons(
     return found
 
 
-def pairwise_loss(scores: "torch.Tensor", pairs: Comparisons) -> "torch.Tensor":
-    """Weighted mean over rows of the mean over a row's pairs; `scores` is flat, one an answer."""
+def pairwise_loss(scores: "torch.Tensor", pairs: Comparisons, whole: float | None = None) -> "torch.Tensor":
+    """Weighted mean over rows of the mean over a row's pairs; `scores` is flat, one an answer.
+
+    `whole` is the weight of all rows where these are a part of them: then the parts' losses add up to the mean.
+    """
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -57,4 +60,5 @@ def pairwise_loss(scores: "torch.Tensor", pairs: Comparisons) -> "torch.Tensor":
     difference = scores[pairs.first] - scores[pairs.second] - tensor(pairs.margin)
     share = tensor(pairs.share)
     losses = binary_cross_entropy_with_logits(difference, tensor(pairs.label), reduction="none")
-    return (losses * share).sum() / share.sum().clamp(min=1e-12)
+    weight = share.sum() if whole is None else tensor([whole])[0]
+    return (losses * share).sum() / weight.clamp(min=1e-12)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from feinschliff import NeedsNotMet, Run
 from feinschliff.rows import prompt_text
+from plugins.lib import ranks
 from plugins.lib.batching import batches
 from plugins.reward_model.evaluating import Judged, accuracy, judged, measured
 from plugins.reward_model.loss import comparisons, pairwise_loss
@@ -29,6 +30,7 @@ GLANCE_ROWS = 128
 
 def train(run: Run) -> dict[str, Any]:
     """The trainer's door: returns the final numbers, or nothing when it was asked to stop on the way."""
+    ranks.start(run)
     config, base = run.config, run.model("base")
     reward = from_base(
         base.folder,
@@ -48,7 +50,7 @@ def train(run: Run) -> dict[str, Any]:
     if not loop.work():
         return {}
     run.state("evaluating")
-    numbers = measured(heldout, scored(reward, heldout), loop.untrained)
+    numbers = measured(heldout, scored(run, reward, heldout), loop.untrained)
     counts = {"pairs/train": pairs, "rows/train": len(rows), "rows/left-out": left_out + heldout_left_out}
     run.state("saving")
     reward.save(_fresh(run.out / "model"))
@@ -99,7 +101,7 @@ class Loop:
         torch.manual_seed(self.run.seed)
         if not self._resume():
             self.run.state("evaluating", "before training")
-            self.untrained = accuracy(self.heldout, scored(self.reward, self.heldout))
+            self.untrained = accuracy(self.heldout, scored(self.run, self.reward, self.heldout))
         self.run.state("training")
         self.reward.model.train()
         looks = {
@@ -107,34 +109,39 @@ class Loop:
         }
         saved = time.monotonic()
         for batch in [batch for epoch in self.epochs for batch in epoch][self.step :]:
-            if self.run.stopping:
+            if ranks.agreed(self.run):
                 self._save()
                 return False
             self._one_step(batch)
             self.run.progress(self.step, self.total)
-            if self.step in looks and glance and not self.run.stopping:
-                self.run.log(self.step, **{"accuracy/heldout": accuracy(glance, scored(self.reward, glance))})
+            if self.step in looks and glance:
+                self.run.log(self.step, **{"accuracy/heldout": accuracy(glance, scored(self.run, self.reward, glance))})
             if self.step in self._epoch_ends() or time.monotonic() - saved > CHECKPOINT_EVERY_S:
                 self._save()
                 saved = time.monotonic()
-        if self.run.stopping:
+        stopped = ranks.agreed(self.run)
+        if stopped:
             self._save()
-        return not self.run.stopping
+        return not stopped
 
     def _one_step(self, batch: list[Judged]) -> None:
         import torch
 
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * _schedule(self.step, self.total, self.run.config.warmup)
-        loss = batch_loss(self.reward, batch)
-        value = loss.item()
+        ranks.seed(self.run, self.step)
+        mine = ranks.share(self.run, batch)
+        loss = batch_loss(self.reward, mine, whole_weight(batch)) if mine else None
+        value = ranks.total(self.run, loss.item() if loss is not None else 0.0)
         if not math.isfinite(value):
             raise FloatingPointError(
                 f"the loss became {value} at step {self.step + 1} of {self.total}: take a lower learning_rate "
                 f"(it was {self.rate:g}) or a smaller max_grad_norm"
             )
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        if loss is not None:
+            loss.backward()
+        ranks.add_gradients(self.run, self.weights)
         torch.nn.utils.clip_grad_norm_(self.weights, self.run.config.max_grad_norm)
         self.optimizer.step()
         self.step += 1
@@ -153,6 +160,8 @@ class Loop:
         import torch
         from safetensors.torch import save_model
 
+        if self.run.rank != 0:
+            return
         with self.run.checkpoint() as folder:
             save_model(self.reward.model, str(folder / "model.safetensors"))
             state = {"optimizer": self.optimizer.state_dict(), "random": torch.get_rng_state()}
@@ -178,22 +187,31 @@ class Loop:
         return True
 
 
-def batch_loss(reward: RewardModel, batch: Sequence[Judged]) -> "torch.Tensor":
-    """One forward for each different sequence of the batch, and the loss over all comparisons of its rows."""
+def batch_loss(reward: RewardModel, batch: Sequence[Judged], whole: float | None = None) -> "torch.Tensor":
+    """One forward for each different sequence of the batch, and the loss over all comparisons of its rows.
+
+    `whole` is the weight of the batch of which these rows are one rank's share.
+    """
     unique: dict[tuple[int, ...], int] = {}
     places = [[unique.setdefault(tuple(one.ids), len(unique)) for one in row.sequences] for row in batch]
     sequences = {tuple(one.ids): one for row in batch for one in row.sequences}
     scores = reward.forward([sequences[ids] for ids in unique])
     rows = [row.ranks for row in batch]
     return pairwise_loss(
-        scores, comparisons(rows, places, [row.weight for row in batch], [row.margin for row in batch])
+        scores, comparisons(rows, places, [row.weight for row in batch], [row.margin for row in batch]), whole
     )
 
 
-def scored(reward: RewardModel, rows: Sequence[Judged]) -> list[list[float]]:
-    """Every row's scores; a sequence that stands in many rows is scored once."""
+def whole_weight(batch: Sequence[Judged]) -> float:
+    """The weight of the rows that compare something, which alone count in the mean."""
+    return sum(row.weight for row in batch if sum(rank is not None for rank in row.ranks) > 1)
+
+
+def scored(run: Run, reward: RewardModel, rows: Sequence[Judged]) -> list[list[float]]:
+    """Every row's scores; a sequence that stands in many rows is scored once, by one of the ranks."""
     unique = {tuple(one.ids): one for row in rows for one in row.sequences}
-    found = dict(zip(unique, reward.scores(list(unique.values())), strict=True))
+    values = ranks.gathered(run, reward.scores(ranks.share(run, list(unique.values()))))
+    found = dict(zip(unique, values, strict=True))
     return [[found[tuple(one.ids)] for one in row.sequences] for row in rows]
 
 
