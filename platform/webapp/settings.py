@@ -66,6 +66,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "webapp.people.navigating.navigation",
+                "training.views.disk.low_disk",
             ]
         },
     }
@@ -131,6 +132,21 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
+# Notices are mailed too where there is a mail server to send them.
+EMAIL_URL = env("EMAIL_URL", default="")
+MAIL_IS_SET_UP = bool(EMAIL_URL)
+if EMAIL_URL:
+    try:
+        vars().update(env.email_url("EMAIL_URL"))
+    except environ.ImproperlyConfigured:
+        raise home.CannotStart(
+            "EMAIL_URL names no mail server. It should look like smtp+tls://user:password@mail.example.org:587 "
+            "(smtp:// without encryption, smtp+ssl:// on port 465). Nothing was changed."
+        ) from None
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env("MAIL_FROM", default="feinschliff@localhost")
+SITE_URL = env("SITE_URL", default="")
+
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English")]
 TIME_ZONE = env("TIME_ZONE", default="UTC")
@@ -156,16 +172,29 @@ LOGGING = {
 PROJECT_LOOKUP = "annotation.belonging.project_for"
 
 # What the first start does, in order; each is safe to call at every start.
-FIRST_START = ["webapp.people.inviting.first_people", "annotation.demo.opening.open_demo"]
+FIRST_START = [
+    "webapp.people.inviting.first_people",
+    "annotation.demo.opening.open_demo",
+    "training.clearing.finish_deletions",
+]
 
 # Extra trainers come in by the entry-point group `feinschliff`; the built-ins are named here, and have no other door.
 BUILTIN_PLUGINS = ["plugins.base_models", "plugins.reward_model"]
 LAUNCHER = env("FEINSCHLIFF_LAUNCHER", default="local")
-LAUNCHER_PLUGINS = ["plugins.local_launcher"]
+LAUNCHER_PLUGINS = [
+    "plugins.local_launcher",
+    "plugins.ray_launcher",
+    *env.list("FEINSCHLIFF_LAUNCHER_PLUGINS", default=[]),
+]
 LOCAL_MODELS = env.list("FEINSCHLIFF_LOCAL_MODELS", default=[])
 
 # A lease on an item runs out after this many minutes without a submit.
 ASSIGNMENT_MINUTES = env.int("ASSIGNMENT_MINUTES", default=60)
 # A worker that has not beaten for this many seconds has lost its run to the next.
 RUN_LEASE_SECONDS = env.int("RUN_LEASE_SECONDS", default=30)
+# What all processes of one run together may hold; 0: four fifths of this machine's or container's memory.
+RUN_MEMORY_BYTES = env.int("RUN_MEMORY_BYTES", default=0)
+RUN_LOG_BYTES = env.int("RUN_LOG_BYTES", default=10_000_000)
+# With less free on the disk of the home than this, no run starts.
+RUN_DISK_RESERVE_BYTES = env.int("RUN_DISK_RESERVE_BYTES", default=2_000_000_000)
 IMPORT_MAX_BYTES = env.int("IMPORT_MAX_BYTES", default=256 * 1024 * 1024)

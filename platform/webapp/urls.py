@@ -11,6 +11,8 @@ urlpatterns = [
     path("sign-out/", people.sign_out, name="logout"),
     path("welcome/<str:token>/", people.welcome, name="welcome"),
     path("account/", people.account, name="account"),
+    path("notices/", people.notices, name="notices"),
+    path("notices/<int:notice_id>/", people.open_notice, name="open_notice"),
     path("api/v1/", include("annotation.api_urls")),
     path("", include("training.urls")),
     path("", include("annotation.urls")),

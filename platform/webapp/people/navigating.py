@@ -5,6 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
+from webapp.people import noticing
 from webapp.people.permitting import may
 
 #: route, title, and what one must be allowed to do to see the tab: the loop, from left to right
@@ -21,15 +22,17 @@ PROJECT_TABS = [
 
 
 def navigation(request: HttpRequest) -> dict[str, Any]:
-    """Template context: `nav` and, inside a project, `tabs`; both lists of {title, url, current}."""
+    """Template context: `nav` and, inside a project, `tabs`, both lists of {title, url, current}; `unread` notices."""
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return {"nav": [], "tabs": []}
     links = [("Projects", reverse("home"))]
     if may(user, "see_plugins"):
         links.append(("Plugins", reverse("plugins")))
+    if may(user, "see_disk"):
+        links.append(("Disk", reverse("disk")))
     nav = [{"title": title, "url": url, "current": request.path == url} for title, url in links]
-    return {"nav": nav, "tabs": _tabs(request)}
+    return {"nav": nav, "tabs": _tabs(request), "unread": noticing.unread(user)}
 
 
 def _tabs(request: HttpRequest) -> list[dict[str, Any]]:
@@ -42,7 +45,7 @@ def _tabs(request: HttpRequest) -> list[dict[str, Any]]:
         if may(request.user, action, getattr(request, "role", None))
     ]
     # what has no tab of its own belongs to one that has: importing to the items, one's own work to judging
-    path = request.path.replace("/import/", "/items/").replace("/mine/", "/judge/")
+    path = request.path.replace("/import/", "/items/").replace("/mine/", "/judge/").replace("/plugins/", "/runs/")
     overview = shown[0][0]
     current = next((url for url, _ in shown[1:] if path.startswith(url)), overview if path == overview else "")
     return [{"title": title, "url": url, "current": url == current} for url, title in shown]

@@ -28,7 +28,7 @@ PROJECT_ACTIONS: dict[str, frozenset[str]] = {
     LEAD: frozenset({"see", "judge", "manage", "import", "people", "freeze", "train", "score"}),
 }
 #: what staff may do on the site; a superuser may everything
-STAFF_ACTIONS = frozenset({"create_project", "see_plugins"})
+STAFF_ACTIONS = frozenset({"create_project", "see_plugins", "see_disk"})
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -1,30 +1,45 @@
-/* One chart of one group of metrics, drawn by uPlot in the colours of the theme. */
+/* One chart, drawn by uPlot in the colours of the theme: a line for each series, each with a colour and a dash of its own. */
 
-/** @typedef {[string, [number, number|null][]][]} Series names, each with its points (step, value); null leaves a gap */
+/** @typedef {{name: string, points: [number, number|null][]}} Series Points are (step, value); null leaves a gap */
 
-const HEIGHT = 220;
-const HUES = ["--accent", "--info", "--good", "--bad", "--muted", "--ink"];
-const DASHES = [[], [6, 4], [2, 3], [10, 4, 2, 4]];
+const HEIGHT = 240;
+const LINES = 8;
+export const DASHES = [[], [7, 4], [2, 3], [12, 4, 2, 4], [], [7, 4], [2, 3], [12, 4, 2, 4]];
+/** Smoothing looks back over this share of the steps. */
+const MEMORY = 1 / 30;
 
-/** A canvas knows no custom properties: an element of that colour tells what it comes to. @param {string} name @returns {string} */
-function colour(name) {
+/** A canvas knows no custom properties: an element of that colour tells what it comes to. @param {string} value @returns {string} */
+function colour(value) {
   const probe = document.createElement("span");
   probe.hidden = true;
-  probe.style.color = `var(${name})`;
+  probe.style.color = value;
   document.body.append(probe);
   const found = getComputedStyle(probe).color;
   probe.remove();
   return found;
 }
 
-/** Series have steps of their own; the chart wants one shared axis. @param {Series} series @returns {(number|null|undefined)[][]} */
+/** Series have steps of their own; the chart wants one shared axis. @param {Series[]} series @returns {(number|null|undefined)[][]} */
 function onOneAxis(series) {
-  const steps = [...new Set(series.flatMap(([, points]) => points.map(([step]) => step)))].sort((a, b) => a - b);
-  const columns = series.map(([, points]) => {
+  const steps = [...new Set(series.flatMap(({ points }) => points.map(([step]) => step)))].sort((a, b) => a - b);
+  const columns = series.map(({ points }) => {
     const at = new Map(points);
     return steps.map((step) => at.get(step));
   });
   return [steps, ...columns];
+}
+
+/** An average over the steps before, the nearer ones counting more; how many points there are does not matter.
+ * @param {Series} series @param {number} span how many steps the chart has @returns {Series} */
+function smoothed({ name, points }, span) {
+  const memory = Math.max(span * MEMORY, Number.MIN_VALUE);
+  let [sum, weight, before] = [0, 0, 0];
+  return { name, points: points.map(([step, value]) => {
+    if (value === null) return [step, null];
+    const keep = weight ? Math.exp(-(step - before) / memory) : 0;
+    [sum, weight, before] = [sum * keep + value, weight * keep + 1, step];
+    return [step, sum / weight];
+  }) };
 }
 
 /** @param {number|null|undefined} value @returns {string} */
@@ -34,47 +49,70 @@ function short(value) {
   return size !== 0 && (size < 1e-3 || size >= 1e5) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 }
 
-/** What the legend says: the value under the cursor, or else the latest one.
+/** What the legend says: the series' value nearest to the cursor, or else its latest one.
  * @param {any} plot @param {number|null} value @param {number} at @param {number|null} under @returns {string} */
 function told(plot, value, at, under) {
-  if (under !== null && under !== undefined) return short(value);
-  return short(plot.data[at].findLast((/** @type {number|null|undefined} */ one) => one !== null && one !== undefined));
+  const column = plot.data[at];
+  const is = (/** @type {unknown} */ one) => typeof one === "number";
+  if (under === null || under === undefined) return short(column.findLast(is));
+  if (value === null || is(value)) return short(value);
+  const [before, after] = [column.findLastIndex((/** @type {unknown} */ one, /** @type {number} */ place) => place < under && is(one)), column.findIndex((/** @type {unknown} */ one, /** @type {number} */ place) => place > under && is(one))];
+  if (before < 0 || after < 0) return "-"; // beyond its first or last step it has no value
+  const steps = plot.data[0];
+  return short(column[steps[under] - steps[before] <= steps[after] - steps[under] ? before : after]);
 }
 
-/** @param {HTMLElement} grid @param {string} title @param {Series} series */
-export function drawChart(grid, title, series) {
+/** @param {HTMLElement} grid @param {string} title @param {Series[]} series @param {boolean} smooth */
+export function drawChart(grid, title, series, smooth) {
   const figure = Object.assign(document.createElement("figure"), { className: "chart" });
   const caption = Object.assign(document.createElement("figcaption"), { textContent: title });
   const box = document.createElement("div");
   figure.append(caption, box);
   grid.append(figure);
   let shown = series;
+  let isSmooth = smooth;
   /** @type {any} */
   let plot = null;
 
+  /** What is drawn: the lines, or the smoothed lines with the real ones pale behind them. */
+  function drawn() {
+    if (!isSmooth) return shown;
+    const steps = shown.flatMap(({ points }) => points.map(([step]) => step));
+    const span = steps.length ? steps.reduce((a, b) => Math.max(a, b)) - steps.reduce((a, b) => Math.min(a, b)) : 0;
+    return [...shown.map((one) => smoothed(one, span)), ...shown];
+  }
+
   function make() {
     plot?.destroy();
-    const [muted, line] = [colour("--muted"), colour("--line")];
+    const [muted, line] = [colour("var(--muted)"), colour("var(--line)")];
     const font = `12px ${getComputedStyle(document.body).fontFamily}`;
     const axis = { stroke: muted, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
     /** @param {any} _ @param {number[]} values */
     const marks = (_, values) => values.map(short);
-    const lines = shown.map(([name, points], at) => ({
-      label: name, stroke: colour(HUES[at % HUES.length]), width: 2, dash: DASHES[at % DASHES.length], spanGaps: false,
-      points: { show: points.length < 30, size: 5 }, value: told,
-    }));
+    const lines = drawn().map(({ name, points }, at) => {
+      const behind = at >= shown.length;
+      const own = (at % shown.length) % LINES;
+      return {
+        label: name, stroke: colour(behind ? `color-mix(in srgb, var(--line-${own}) 30%, var(--surface))` : `var(--line-${own})`),
+        width: behind ? 1 : 2, dash: behind ? [] : DASHES[own], spanGaps: false,
+        points: { show: !behind && points.length < 30, size: 5 }, value: told,
+      };
+    });
     plot = new /** @type {any} */ (globalThis).uPlot({
       width: Math.max(200, box.clientWidth), height: HEIGHT, scales: { x: { time: false } },
       axes: [axis, { ...axis, size: 66, values: marks }],
       series: [{ label: "step", value: told }, ...lines], cursor: { drag: { x: true, y: false } },
-    }, onOneAxis(shown), box);
-    const canvas = box.querySelector("canvas");
-    canvas?.setAttribute("role", "img");
+      drawOrder: ["axes", "series"],
+    }, onOneAxis(drawn()), box);
+    box.querySelectorAll(".u-legend .u-series").forEach((row, at) => {
+      if (row instanceof HTMLElement && at > shown.length) row.hidden = true; // the pale ones need no name
+    });
+    box.querySelector("canvas")?.setAttribute("role", "img");
     describe();
   }
 
   function describe() {
-    const last = shown.map(([name, points]) => `${name} ${short(points.at(-1)?.[1])}`).join(", ");
+    const last = shown.map(({ name, points }) => `${name} ${short(points.at(-1)?.[1])}`).join(", ");
     box.querySelector("canvas")?.setAttribute("aria-label", `${title}, latest: ${last}`);
   }
 
@@ -82,12 +120,13 @@ export function drawChart(grid, title, series) {
   new ResizeObserver(() => plot.setSize({ width: Math.max(200, box.clientWidth), height: HEIGHT })).observe(figure);
   document.addEventListener("themechange", make);
   return {
-    /** @param {Series} next */
-    update(next) {
-      const sameNames = next.map(([name]) => name).join() === shown.map(([name]) => name).join();
-      shown = next;
-      if (!sameNames) return make();
-      plot.setData(onOneAxis(shown));
+    /** @param {Series[]} next @param {boolean} nextSmooth */
+    update(next, nextSmooth) {
+      const same = nextSmooth === isSmooth && next.map(({ name }) => name).join("\n") === shown.map(({ name }) => name).join("\n");
+      [shown, isSmooth] = [next, nextSmooth];
+      if (!same) return make();
+      plot.setData(onOneAxis(drawn()), plot.scales.x.min === plot.data[0][0] && plot.scales.x.max === plot.data[0].at(-1));
+      plot.redraw();
       describe();
     },
   };

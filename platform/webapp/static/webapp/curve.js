@@ -1,14 +1,13 @@
-/* Live curves of a run: polls the run's numbers while it lives and draws one chart for each group of metrics.
-   <div data-curve data-url="..."> is where the charts go; [data-progress], [data-state], [data-remaining] and [data-log]
-   elsewhere on the page are kept up to date. Needs the uPlot script before it. When the run ends, the page is loaded afresh. */
+/* A run's page while it lives: its curves (and those of runs laid over it), state, progress, log and samples, kept up to date.
+   <div data-curve data-url="..."> is where the charts go; [data-progress], [data-state], [data-remaining], [data-log] and the
+   bell are filled from the same answer. When the state changes or a sample comes, the parts of the page are exchanged.
+   Needs the uPlot script before it. */
 
-import { drawChart } from "./chart.js";
+import { chartsIn, poll, tellersIn } from "./curves.js";
+import { refreshParts } from "./parts.js";
 
-/** @typedef {{live: boolean, state: string, state_title: string, progress: {done: number, total: number, remaining_s: number|null}|null,
- *   metrics: Record<string, [number, number|null][]>, log: string|null, log_offset: number, error: string|null}} Answer */
-
-const EVERY_MS = 2000;
-const SLOWEST_MS = 30_000;
+/** @typedef {{live: boolean, state: string, state_title: string, samples: number, unread: number, log: string,
+ *   progress: {done: number, total: number, remaining_s: number|null, attempt: string}, runs: import("./curves.js").Run[]}} Answer */
 
 /** @param {number} seconds @returns {string} */
 function inTime(seconds) {
@@ -30,94 +29,69 @@ function showProgress({ progress, live, state, state_title: title }) {
   });
   each("[data-progress]", (element) => {
     if (!(element instanceof HTMLProgressElement)) return;
-    if (!progress?.total) return live ? element.removeAttribute("value") : undefined;
+    if (!progress.total) return live ? element.removeAttribute("value") : undefined;
     element.max = progress.total;
     element.value = progress.done;
   });
-  const left = live && progress?.remaining_s != null && progress.done > 0 ? `, about ${inTime(progress.remaining_s)}` : "";
-  each("[data-remaining]", (element) => (element.textContent = progress?.total ? `${progress.done} of ${progress.total}${left}` : ""));
+  const left = live && progress.remaining_s !== null ? `, about ${inTime(progress.remaining_s)}` : "";
+  const far = progress.total ? `${progress.done} of ${progress.total}${left}. ` : "";
+  each("[data-remaining]", (element) => (element.textContent = far + progress.attempt));
 }
 
-/** @param {string|null} log */
-function showLog(log) {
-  each("[data-log]", (element) => {
-    if (!log || element.textContent === log) return;
-    const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < 24;
-    element.textContent = log;
-    if (atEnd) element.scrollTop = element.scrollHeight;
+/** @param {number} unread */
+function showBell(unread) {
+  each("[data-bell]", (bell) => {
+    const count = /** @type {HTMLElement} */ (bell.querySelector("[data-unread]"));
+    bell.setAttribute("aria-label", unread ? `${bell.dataset.some} ${unread}` : bell.dataset.none || "");
+    count.hidden = !unread;
+    count.textContent = unread > 99 ? "99+" : String(unread);
   });
 }
 
-/** "loss/train" and "loss/heldout" share a chart; a name without a slash has its own. @param {Answer["metrics"]} metrics */
-function inGroups(metrics) {
-  /** @type {Map<string, [string, [number, number|null][]][]>} */
-  const groups = new Map();
-  for (const name of Object.keys(metrics).sort()) {
-    if (!metrics[name].length) continue;
-    const [group, ...rest] = name.split("/");
-    groups.set(group, [...(groups.get(group) || []), [rest.join("/") || name, metrics[name]]]);
-  }
-  return groups;
+/** The log follows its end until somebody scrolls up or takes the tick away. */
+function followLog() {
+  const box = document.querySelector("[data-log]");
+  const tick = document.querySelector("[data-follow]");
+  if (!(box instanceof HTMLElement) || !(tick instanceof HTMLInputElement)) return () => undefined;
+  each("[data-follow-box]", (label) => (label.hidden = false));
+  const toEnd = () => {
+    if (tick.checked) box.scrollTop = box.scrollHeight;
+  };
+  const isAtEnd = () => box.scrollHeight - box.scrollTop - box.clientHeight < 24;
+  tick.addEventListener("change", toEnd);
+  box.addEventListener("wheel", () => setTimeout(() => (tick.checked = isAtEnd()), 100), { passive: true });
+  box.addEventListener("touchend", () => setTimeout(() => (tick.checked = isAtEnd()), 100), { passive: true });
+  box.addEventListener("keyup", () => (tick.checked = isAtEnd()));
+  toEnd();
+  return (/** @type {string} */ log) => {
+    if (log && box.textContent !== log) box.textContent = log;
+    toEnd();
+  };
 }
 
 /** @param {HTMLElement} place */
 function follow(place) {
-  /** @type {Map<string, ReturnType<typeof drawChart>>} */
-  const charts = new Map();
-  const trouble = Object.assign(document.createElement("p"), { className: "notice warning", hidden: true });
-  const live = Object.assign(document.createElement("p"), { className: "sr-only" });
-  const waiting = Object.assign(document.createElement("p"), { className: "muted", textContent: "No numbers yet.", hidden: true });
-  const grid = Object.assign(document.createElement("div"), { className: "charts" });
-  trouble.setAttribute("role", "status");
-  live.setAttribute("role", "status");
-  place.replaceChildren(trouble, live, waiting, grid);
-  let before = "";
-  let wasLive = false;
-  let failures = 0;
-  let timer = 0;
+  const tell = tellersIn(place);
+  const showCurves = chartsIn(place);
+  const showLog = followLog();
+  /** @type {Answer|null} */
+  let before = null;
 
-  /** @param {Answer} answer */
+  /** @param {Answer} answer @returns {boolean} whether there is more to come */
   function show(answer) {
     showProgress(answer);
     showLog(answer.log);
-    const groups = inGroups(answer.metrics || {});
-    waiting.hidden = groups.size > 0;
-    for (const [group, series] of groups) {
-      const chart = charts.get(group);
-      if (chart) chart.update(series);
-      else charts.set(group, drawChart(grid, group, series));
-    }
-    trouble.hidden = !answer.error;
-    if (answer.error) trouble.textContent = answer.error;
-    if (before && before !== answer.state) live.textContent = `The run is now: ${answer.state_title || answer.state}`;
-    before = answer.state;
+    showBell(answer.unread);
+    showCurves(answer.runs);
+    const changed = before !== null && before.state !== answer.state;
+    const wrote = before !== null && before.samples !== answer.samples;
+    if (changed) tell.say(`The run is now: ${answer.state_title || answer.state}`);
+    if (changed || wrote) refreshParts((part) => changed || part === "samples").catch(() => undefined);
+    before = answer;
+    return answer.live || answer.runs.some((run) => run.live);
   }
 
-  async function poll() {
-    clearTimeout(timer);
-    if (document.hidden) return;
-    try {
-      const response = await fetch(place.dataset.url || "", { headers: { Accept: "application/json" }, cache: "no-store" });
-      if (!response.ok) throw new Error(String(response.status));
-      const answer = /** @type {Answer} */ (await response.json());
-      failures = 0;
-      show(answer);
-      if (!answer.live) return wasLive ? location.reload() : undefined;
-      wasLive = true;
-    } catch {
-      failures += 1;
-      trouble.hidden = false;
-      trouble.textContent = "Connection lost, trying again. The run itself goes on.";
-    }
-    timer = setTimeout(poll, Math.min(EVERY_MS * 2 ** Math.min(failures, 4), SLOWEST_MS));
-  }
-
-  // A hidden tab asks for nothing; coming back to it asks at once.
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && (wasLive || failures)) poll();
-  });
-  if (document.hidden) document.addEventListener("visibilitychange", poll, { once: true });
-  else poll();
+  poll(place.dataset.url || "", show, tell.lost);
 }
 
 for (const place of document.querySelectorAll("[data-curve]")) follow(/** @type {HTMLElement} */ (place));

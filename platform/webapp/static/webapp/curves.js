@@ -1,0 +1,123 @@
+/* The charts of one run or of several laid over each other, in a grid, with a button that smooths them all.
+   Of one run the metrics of a group share a chart ("loss/train", "loss/heldout"); of several each metric has its own. */
+
+import { drawChart } from "./chart.js";
+
+/** @typedef {import("./chart.js").Series} Series
+ *  @typedef {{id: number, name: string, live: boolean, metrics: Record<string, [number, number|null][]>}} Run */
+
+/** @param {Run} run @returns {Map<string, Series[]>} */
+function inGroups(run) {
+  /** @type {Map<string, Series[]>} */
+  const groups = new Map();
+  for (const name of Object.keys(run.metrics).sort()) {
+    if (!run.metrics[name].length) continue;
+    const [group, ...rest] = name.split("/");
+    groups.set(group, [...(groups.get(group) || []), { name: rest.join("/") || name, points: run.metrics[name] }]);
+  }
+  return groups;
+}
+
+/** Every run keeps its place, and so its colour, in every chart. @param {Run[]} runs @returns {Map<string, Series[]>} */
+function byMetric(runs) {
+  const names = [...new Set(runs.flatMap(({ metrics }) => Object.keys(metrics)))].sort();
+  const many = names.filter((name) => runs.filter(({ metrics }) => metrics[name]?.length).length > 1);
+  const order = [...many, ...names.filter((name) => !many.includes(name))]; // what can be compared comes first
+  return new Map(order.map((name) => [name, runs.map((run) => ({ name: run.name, points: run.metrics[name] || [] }))]));
+}
+
+/** @param {HTMLElement} place */
+export function chartsIn(place) {
+  /** @type {Map<string, ReturnType<typeof drawChart>>} */
+  const charts = new Map();
+  const waiting = Object.assign(document.createElement("p"), { className: "muted", textContent: "No numbers yet.", hidden: true });
+  const grid = Object.assign(document.createElement("div"), { className: "charts" });
+  place.append(waiting, grid);
+  const button = document.querySelector("[data-smooth]");
+  let smooth = new URLSearchParams(location.search).has("smooth");
+  /** @type {Run[]} */
+  let latest = [];
+
+  /** @param {Run[]} runs */
+  function show(runs) {
+    latest = runs;
+    const groups = runs.length === 1 ? inGroups(runs[0]) : byMetric(runs);
+    waiting.hidden = groups.size > 0;
+    for (const [title, series] of groups) {
+      const chart = charts.get(title);
+      if (chart) chart.update(series, smooth);
+      else charts.set(title, drawChart(grid, title, series, smooth));
+    }
+  }
+
+  function setSmooth() {
+    button?.setAttribute("aria-pressed", String(smooth));
+    const address = new URL(location.href);
+    if (smooth) address.searchParams.set("smooth", "1");
+    else address.searchParams.delete("smooth");
+    history.replaceState(null, "", address.href.replaceAll("%2C", ","));
+    show(latest);
+  }
+
+  function toggle() {
+    smooth = !smooth;
+    setSmooth();
+  }
+
+  if (button instanceof HTMLElement) {
+    button.hidden = false;
+    button.setAttribute("aria-pressed", String(smooth));
+    button.addEventListener("click", toggle);
+  }
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target instanceof Element && event.target.closest("input:not([type=checkbox]), textarea, select");
+    if (event.key === "s" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) toggle();
+  });
+  return show;
+}
+
+/** Asks again and again while `show` says so: slower where answers are slow or fail, never from a hidden tab.
+ * @param {string} address @param {(answer: any) => boolean} show @param {(isLost: boolean) => void} lost */
+export function poll(address, show, lost) {
+  const [every, slowest] = [2000, 30_000];
+  let failures = 0;
+  let timer = 0;
+  let goesOn = true;
+
+  async function ask() {
+    clearTimeout(timer);
+    if (document.hidden) return;
+    const began = performance.now();
+    const answer = await fetch(address, { headers: { Accept: "application/json" }, cache: "no-store" })
+      .then((response) => (response.ok && !response.redirected ? response.json() : null))
+      .catch(() => null);
+    const took = performance.now() - began;
+    failures = answer ? 0 : failures + 1;
+    lost(!answer);
+    if (answer) goesOn = show(answer);
+    if (goesOn) timer = setTimeout(ask, Math.min(Math.max(every, took * 5) * 2 ** Math.min(failures, 4), slowest));
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && goesOn) ask();
+  });
+  ask();
+}
+
+/** A line that tells of trouble, and one that is only heard. @param {HTMLElement} place */
+export function tellersIn(place) {
+  const trouble = Object.assign(document.createElement("p"), { className: "notice warning", hidden: true });
+  const heard = Object.assign(document.createElement("p"), { className: "sr-only" });
+  trouble.setAttribute("role", "status");
+  heard.setAttribute("role", "status");
+  place.prepend(trouble, heard);
+  return {
+    /** @param {boolean} isLost */
+    lost(isLost) {
+      trouble.hidden = !isLost;
+      trouble.textContent = isLost ? "Connection lost, trying again. The run itself goes on." : "";
+    },
+    /** @param {string} text */
+    say: (text) => (heard.textContent = text),
+  };
+}
