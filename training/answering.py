@@ -9,7 +9,6 @@ import json
 import os
 import select
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 
-from training import preparing
+from training import environments, preparing
 from training.listing import child_environment
 from training.models import Model
 
@@ -106,7 +105,7 @@ class WarmModels:
         if self._warm and self._warm.model == model.ref and self._warm.process.poll() is None:
             return self._warm
         self._end()
-        self._warm = Warm(model.ref, _start(preparing.folder(model.run) / "model"))
+        self._warm = Warm(model.ref, _start(preparing.folder(model.run) / "model", model.run.environment))
         self._warm.ask(None, START_TIMEOUT)
         return self._warm
 
@@ -128,10 +127,14 @@ class WarmModels:
         self._warm = None
 
 
-def _start(model_folder: Path) -> subprocess.Popen[bytes]:
+def _start(model_folder: Path, environment: str) -> subprocess.Popen[bytes]:
     if not (model_folder / "feinschliff-model.json").is_file():
         raise NoAnswer("The model's files are not there any more.")
-    command = [sys.executable, "-m", "feinschliff", "serve", str(model_folder)]
+    try:
+        python = environments.interpreter(environment)
+    except environments.EnvironmentUnusable as wrong:
+        raise NoAnswer(str(wrong)) from None
+    command = [python, "-m", "feinschliff", "serve", str(model_folder)]
     command += ["--weights", str(Path(settings.HOME) / "weights")]
     log = (model_folder.parent / "serve.log").open("ab")
     with log:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jsonschema
-from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
 from annotation.models import Project
-from training.freezing import CannotFreeze, verify
+from training import preflighting, switching
 from training.listing import listing
 from training.models import Model, Run, Snapshot
 from webapp.people import auditing
@@ -37,7 +35,6 @@ def trainer_named(name: str) -> dict[str, Any]:
     return trainers[name]
 
 
-@transaction.atomic
 def launch(
     *,
     project: Project,
@@ -52,25 +49,35 @@ def launch(
 ) -> Run:
     """Queues a run. Raises CannotLaunch with every fault that can be known before it starts."""
     offered = trainer_named(trainer)
+    is_off = switching.refusal(project, offered, listing())
+    if is_off:
+        raise CannotLaunch({"trainer": is_off})
     whole = defaults(offered["schema"]) | dict(config)
-    faults = (
-        _config_faults(offered["schema"], whole)
-        | _snapshot_faults(offered, snapshot, project)
-        | _model_faults(offered, models, project)
+    looked = preflighting.check(
+        project=project, trainer=offered, snapshot=snapshot, config=whole, models=models, ranks=ranks
     )
+    faults = config_faults(offered["schema"], whole) | preflighting.faults(looked)
     if not 0 <= seed <= MAX_SEED:
         faults["seed"] = f"a seed is a whole number from 0 to {MAX_SEED}"
-    if not 1 <= ranks <= offered.get("ranks", 1):
-        faults["ranks"] = f"the processes of {offered['title']} are from 1 to {offered.get('ranks', 1)}"
     if faults:
         raise CannotLaunch(faults)
-    run = Run.objects.create(
-        project=project, snapshot=snapshot, trainer=trainer, trainer_version=str(offered.get("version", "")),
-        plugin=offered["plugin"], environment=offered.get("environment", ""), ranks=ranks, launched_from=launched_from,
-        resumable=bool(offered.get("resumable")), config=whole, seed=seed, models_used=dict(models), launched_by=actor,
-    )  # fmt: skip
-    auditing.record(actor=actor, action="launch", subject=project.slug, run=run.pk, trainer=trainer)
+    with transaction.atomic():
+        _hold_models(models)
+        run = Run.objects.create(
+            project=project, snapshot=snapshot, trainer=trainer, trainer_version=str(offered.get("version", "")),
+            plugin=offered["plugin"], environment=offered.get("environment", ""), ranks=ranks,
+            launched_from=launched_from, resumable=bool(offered.get("resumable")), config=whole, seed=seed,
+            models_used=dict(models), launched_by=actor,
+        )  # fmt: skip
+        auditing.record(actor=actor, action="launch", subject=project.slug, run=run.pk, trainer=trainer)
     return run
+
+
+def _hold_models(models: Mapping[str, str]) -> None:
+    """Keeps the models of other runs from being deleted until this run, which uses them, is there to be seen."""
+    for role, ref in sorted(models.items()):
+        if ref.startswith("run:") and not list(Model.objects.select_for_update().filter(run_id=int(ref[4:]))):
+            raise CannotLaunch({role: f"the model {ref} was deleted just now"})
 
 
 @transaction.atomic
@@ -87,7 +94,8 @@ def defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {name: field["default"] for name, field in schema.get("properties", {}).items() if "default" in field}
 
 
-def _config_faults(schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
+def config_faults(schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with which setting."""
     known = schema.get("properties", {})
     faults = {
         name: f"this trainer has no such setting; it has: {', '.join(known)}" for name in config if name not in known
@@ -98,59 +106,3 @@ def _config_faults(schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict
         elif fault.validator != "additionalProperties":  # said above, by name
             faults.setdefault("", fault.message)
     return faults
-
-
-def _snapshot_faults(offered: Mapping[str, Any], snapshot: Snapshot, project: Project) -> dict[str, str]:
-    needs = offered["needs"]
-    if snapshot.project_id != project.pk:
-        return {"snapshot": "this snapshot belongs to another project"}
-    if snapshot.rows not in needs["rows"]:
-        return {
-            "snapshot": f"{offered['title']} learns from {' or '.join(needs['rows'])} rows; these are {snapshot.rows} rows"
-        }
-    if snapshot.counts["train"] < needs["at_least"]:
-        missing = needs["at_least"] - snapshot.counts["train"]
-        return {
-            "snapshot": f"{offered['title']} needs at least {needs['at_least']} rows to train on; {missing} more are missing"
-        }
-    try:
-        verify(snapshot)
-    except (CannotFreeze, OSError) as wrong:
-        return {"snapshot": str(wrong)}
-    return {}
-
-
-def _model_faults(offered: Mapping[str, Any], models: Mapping[str, str], project: Project) -> dict[str, str]:
-    faults = {}
-    roles = offered["needs"]["models"]
-    found = listing()
-    schemes = [*(scheme for source in found.sources for scheme in source["schemes"]), "run"]
-    for role in roles:
-        if not models.get(role):
-            faults[role] = f"choose a model that can {roles[role]}"
-    for role, ref in models.items():
-        scheme, _, name = ref.partition(":")
-        if role not in roles:
-            faults[role] = f"{offered['title']} takes no model as {role}; it takes: {', '.join(roles) or 'none'}"
-        elif ref and (scheme not in schemes or not name):
-            faults[role] = f"a model is named {', '.join(s + ':…' for s in schemes)}, not “{ref[:60]}”"
-        elif scheme in ("tiny", "package") and ref not in found.model_strings():
-            faults[role] = f"there is no {ref[:60]} here; at hand are {', '.join(found.model_strings())}"
-        elif scheme == "local" and not _allowed(name):
-            there = ", ".join(settings.LOCAL_MODELS) or "none; FEINSCHLIFF_LOCAL_MODELS names them"
-            faults[role] = f"there is no such folder below one that models may come from ({there})"
-        elif scheme == "run" and not _model_of(name, project, roles[role]):
-            faults[role] = f"there is no model {ref} in this project that can {roles[role]}"
-    return faults
-
-
-def _allowed(name: str) -> bool:
-    folder = Path(name).resolve()
-    return folder.is_dir() and any(folder.is_relative_to(Path(top).resolve()) for top in settings.LOCAL_MODELS)
-
-
-def _model_of(name: str, project: Project, verb: str) -> Model | None:
-    if not (name.isascii() and name.isdigit()):
-        return None
-    model = Model.objects.filter(run_id=int(name), project=project).first()
-    return model if model and verb in model.yields else None

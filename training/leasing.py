@@ -11,12 +11,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 from django.db.models.functions import Now
 
 from training.models import Run
 
 MAX_ATTEMPTS = 3
+#: what Django raises when the server is gone, or has thrown us out for being silent
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 
 CLAIM = """
 UPDATE training_run SET state = 'starting', lease_epoch = lease_epoch + 1, attempts = attempts + 1, worker = %s,
@@ -53,6 +55,10 @@ class Lease:
         """Renews the lease; True when somebody asked to cancel the run. Raises LeaseLost."""
         self.write(lease_until=Now() + timedelta(seconds=settings.RUN_LEASE_SECONDS))
         return Run.objects.filter(pk=self.run_id, cancel_requested_at__isnull=False).exists()
+
+    def leave(self) -> None:
+        """Lets it run out now, so that the next worker takes the run over at once. Raises LeaseLost."""
+        self.write(lease_until=Now())
 
     def hold(self) -> Run:
         """Locks the run for the caller's transaction, if it is still ours. Raises LeaseLost.

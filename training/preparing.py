@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
 from feinschliff import API_VERSION
-from training import freezing
+from training import disk, environments, freezing
+from training.listing import ListingFailed, listing
 from training.models import Model, Run
 
 
@@ -37,10 +39,17 @@ def prepare(run: Run) -> Path:
         freezing.verify(run.snapshot)
     except (freezing.CannotFreeze, OSError) as wrong:
         raise CannotPrepare(f"The snapshot's rows cannot be used: {wrong}") from None
+    if run.attempts <= 1 and (full := disk.refusal()):  # what was begun may go on: it would lose more than it takes
+        raise CannotPrepare(full)
     place = folder(run)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        python(run)
+        told = job(run) | {"log_from": log_size(place)}  # what earlier attempts printed stands before this one's output
+    except (environments.EnvironmentUnusable, ListingFailed) as wrong:
+        raise CannotPrepare(str(wrong)) from None
     draft = place / ".job.json.draft"
-    draft.write_text(json.dumps(job(run), indent=1, ensure_ascii=False), "utf-8")
+    draft.write_text(json.dumps(told, indent=1, ensure_ascii=False), "utf-8")
     os.replace(draft, place / "job.json")
     return place
 
@@ -60,10 +69,28 @@ def job(run: Run) -> dict[str, Any]:
         "rows": {split: str(rows / f"{split}.jsonl") for split in freezing.SPLITS},
         "models": {role: _model(run, ref) for role, ref in run.models_used.items()},
         "plugins": settings.BUILTIN_PLUGINS,
+        "entry_points": _entry_points(run),
         "weights": str(Path(settings.HOME) / "weights"),
         "local_models": settings.LOCAL_MODELS,
         "resources": {"device": "auto", "ranks": run.ranks},
     }
+
+
+def _entry_points(run: Run) -> list[str] | None:
+    """The installed plugins that the run needs: no other is loaded. None, of an older run: all."""
+    if not run.plugin:
+        return None
+    made = [int(ref[4:]) for ref in run.models_used.values() if ref.startswith("run:")]
+    names = {run.plugin, *Run.objects.filter(pk__in=made).values_list("plugin", flat=True)}
+    if schemes := {ref.partition(":")[0] for ref in run.models_used.values()} - {"run"}:
+        sources = listing().sources_for(run.environment)
+        names |= {source["plugin"] for source in sources if schemes & set(source["schemes"])}
+    return sorted(names)
+
+
+def python(run: Run) -> str:
+    """The interpreter that works the run, where its plugin has its own; else empty, and the launcher's own choice."""
+    return environments.interpreter(run.environment) if run.environment else ""
 
 
 def _model(run: Run, ref: str) -> dict[str, str]:
@@ -76,5 +103,10 @@ def _model(run: Run, ref: str) -> dict[str, str]:
 
 
 def replay_command(run: Run) -> str:
-    """What works the run's folder again by hand, from the project's root."""
-    return f".venv/bin/python -m feinschliff train {folder(run)}"
+    """What works a copy of the run's folder by hand, from the project's root: the run itself keeps its model and result."""
+    copy = f"again=$(mktemp -d) && cp -a {shlex.quote(str(folder(run)))}/. $again"
+    try:
+        own = shlex.quote(python(run)) if run.environment else ".venv/bin/python"
+    except environments.EnvironmentUnusable:
+        own = ".venv/bin/python"
+    return f"{copy} && {own} -m feinschliff train $again"

@@ -1,22 +1,18 @@
-"""Arranges what a run reported for people: curves by metric, and final numbers beside their baselines."""
+"""Arranges what a run came to for people: final numbers beside their baselines, and the judgements behind it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from django.utils import timezone
-
 from annotation.models import Judgement
-from training import preparing
-from training.models import Metric, Run, Snapshot
+from training import curving
+from training.logs import LOG_TAIL as LOG_TAIL
+from training.logs import log_tail as log_tail
+from training.models import Run, Snapshot
 
 FEW_PROMPTS, FEW_PAIRS = 10, 200  # below both, an interval is no evidence
 SHOWN_JUDGEMENTS = 200
-POINTS = 400  # a curve is thinned to about this many
-LOG_READ = 256_000  # bytes at the end of the output, protocol lines among them
-LOG_TAIL = 16_000  # characters shown
 WHO = {
     "model": "this model", "random": "a coin", "constant": "always the same score", "longer": "the longer answer",
     "untrained": "before training",
@@ -34,46 +30,9 @@ class Bar:
     own: bool
 
 
-def curves(run: Run) -> dict[str, list[list[float | None]]]:
-    """Metric -> [[step, value], ...]. Where a step was reported again after a resume, the later report stands."""
-    found: dict[str, dict[int, float | None]] = {}
-    for name, step, value in (
-        Metric.objects.filter(run=run).order_by("attempt", "id").values_list("name", "step", "value")
-    ):
-        found.setdefault(name, {})[step] = value
-    return {name: _thinned(sorted(points.items())) for name, points in sorted(found.items())}
-
-
-def _thinned(points: list[tuple[int, float | None]]) -> list[list[float | None]]:
-    every = max(1, len(points) // POINTS)
-    kept = points[::every]
-    if points and kept[-1] != points[-1]:
-        kept.append(points[-1])
-    return [[step, value] for step, value in kept]
-
-
-def remaining_seconds(run: Run) -> int | None:
-    """By the pace so far; None while nothing is known."""
-    if not run.started_at or not run.done or not run.total or run.state != Run.RUNNING:
-        return None
-    spent = (timezone.now() - run.started_at).total_seconds()
-    return max(0, round(spent * (run.total - run.done) / run.done))
-
-
-def log_tail(run: Run) -> str:
-    """The end of what its process printed."""
-    path: Path = preparing.folder(run) / "output.log"
-    try:
-        with path.open("rb") as file:
-            start = max(0, file.seek(0, 2) - LOG_READ)
-            file.seek(start)
-            lines = file.read().decode("utf-8", "replace").split("\n")
-    except FileNotFoundError:
-        return ""
-    whole = lines[1:] if start else lines  # the first may be the end of a line
-    # of a line that was drawn over (a progress bar) the last state is kept
-    shown = (line.rstrip("\r").rpartition("\r")[2] for line in whole if not line.startswith('{"type"'))
-    return "\n".join(shown).strip("\n")[-LOG_TAIL:]
+def curves(run: Run) -> dict[str, curving.Curve]:
+    """Metric -> [[step, value], ...] of one run."""
+    return curving.curves([run])[run.pk]
 
 
 def comparisons(numbers: dict[str, Any]) -> list[tuple[str, list[Bar]]]:

@@ -7,7 +7,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_LINE = 256 * 1024  # bytes; a longer one is cut
+MAX_LINE = 256 * 1024  # bytes; a longer one is thrown away
+MAX_NAME = 120
+MAX_TEXT = 20_000  # characters of a sample that are kept, and of its prompt
+MAX_VALUES = 100  # numbers of one sample
 KINDS = ("metric", "progress", "sample", "state")
 
 
@@ -19,6 +22,7 @@ class Heard:
     samples: list[dict[str, Any]] = field(default_factory=list)
     progress: tuple[int, int] | None = None
     message: str | None = None
+    step: int | None = None  # the last one that was reported
 
 
 class Ear:
@@ -26,19 +30,26 @@ class Ear:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._step: int | None = None  # the last that was reported; samples carry it
+
+    @property
+    def unread(self) -> int:
+        """Bytes of an unfinished line at the end. An ear that starts so much earlier hears that line whole."""
+        return len(self._rest)
 
     def copy(self) -> Ear:
         other = Ear()
-        other._rest = self._rest
+        other._rest, other._step = self._rest, self._step
         return other
 
     def hear(self, piece: bytes) -> Heard:
-        heard = Heard()
+        heard = Heard(step=self._step)
         *lines, self._rest = (self._rest + piece).split(b"\n")
         self._rest = self._rest[-MAX_LINE - 1 :]  # still too long, so that its end is never read as a line
         for line in lines:
             if len(line) <= MAX_LINE:
                 read_line(line, heard)
+        self._step = heard.step
         return heard
 
 
@@ -62,16 +73,19 @@ def _take(event: dict[str, Any], heard: Heard) -> None:
     match event["type"]:
         case "metric" if isinstance(event.get("values"), dict) and isinstance(event.get("step"), int):
             step = min(max(event["step"], 0), 2**62)
-            heard.metrics += [(step, name[:120], number(value)) for name, value in event["values"].items()]
+            heard.step = step
+            heard.metrics += [(step, name[:MAX_NAME], number(value)) for name, value in event["values"].items()]
         case "progress" if isinstance(event.get("done"), int) and isinstance(event.get("total"), int):
             heard.progress = (min(max(event["done"], 0), 2**62), min(max(event["total"], 0), 2**62))
         case "sample" if isinstance(event.get("text"), str):
-            values = event.get("values")
+            values, prompt = event.get("values"), event.get("prompt") or ""
+            pairs = list(values.items())[:MAX_VALUES] if isinstance(values, dict) else []
             heard.samples.append(
                 {
-                    "prompt": event.get("prompt") or "",
-                    "text": event["text"][:20_000],
-                    "values": {k: number(v) for k, v in values.items()} if isinstance(values, dict) else {},
+                    "prompt": prompt if len(json.dumps(prompt)) <= MAX_TEXT else str(prompt)[:MAX_TEXT],
+                    "text": event["text"][:MAX_TEXT],
+                    "values": {name[:MAX_NAME]: number(value) for name, value in pairs},
+                    "step": heard.step,
                 }
             )
         case "state":

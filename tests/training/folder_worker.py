@@ -20,7 +20,7 @@ def main() -> None:
     from training import working
 
     working.POLL, working.IDLE, FolderLauncher.LOOKS = 0.02, 0.05, 6
-    working.Worker(launcher=FolderLauncher()).serve()
+    working.Worker(launcher=working.Opened("folder", FolderLauncher())).serve()
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ from tests.builders import child_environment
 from tests.training.world_of_runs import FolderLauncher, frozen, planted, queued, wait_for
 from tests.world import ROOT
 from training import launching, leasing
-from training.leasing import Lease, LeaseLost, claim
+from training.leasing import DATABASE_AWAY, Lease, LeaseLost, claim
 from training.models import Metric, Model, Run, Snapshot
-from training.working import DATABASE_AWAY, Worker
+from training.working import Opened, Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -114,14 +114,14 @@ def test_a_run_whose_cancelling_was_asked_for_when_its_worker_died_ends_cancelle
     launching.cancel(run=run, actor=None)
     run_out(run.pk)
     launcher = FolderLauncher()
-    assert Worker(launcher=launcher).work_one()
+    assert Worker(launcher=Opened("folder", launcher)).work_one()
     run.refresh_from_db()
     assert (run.state, launcher.submitted) == (Run.CANCELLED, [])
 
 
 def test_cancelling_twice_or_after_the_end_changes_nothing(snapshot: Snapshot) -> None:
     run = queued(snapshot)
-    Worker(launcher=FolderLauncher()).work_one()
+    Worker(launcher=Opened("folder", FolderLauncher())).work_one()
     before = Run.objects.filter(pk=run.pk).values().get()
     launching.cancel(run=run, actor=None)
     assert Run.objects.filter(pk=run.pk).values().get() == before
@@ -132,7 +132,7 @@ def test_a_run_that_was_interrupted_too_often_is_given_up_with_the_cause(snapsho
     for _ in range(leasing.MAX_ATTEMPTS):
         taken(claim(worker="one that dies"))
         run_out(run.pk)
-    Worker(launcher=FolderLauncher()).work_one()
+    Worker(launcher=Opened("folder", FolderLauncher())).work_one()
     run.refresh_from_db()
     assert (run.state, run.error) == (Run.FAILED, "It was interrupted 3 times, and not tried again.")
 
@@ -167,7 +167,7 @@ class Thief(FolderLauncher):
 def test_a_worker_that_loses_its_run_ends_the_process_and_writes_nothing(snapshot: Snapshot, at: str) -> None:
     run = queued(snapshot)
     launcher = Thief(at)
-    assert Worker(launcher=launcher).work_one()
+    assert Worker(launcher=Opened("folder", launcher)).work_one()
     run.refresh_from_db()
     assert (run.worker, run.state, run.numbers) == ("thief", Run.STARTING, {})
     assert not Model.objects.filter(run=run).exists()
@@ -190,8 +190,8 @@ class Faulty(FolderLauncher):
 @pytest.mark.parametrize("verb", ["submit", "status", "logs"])
 def test_a_fault_of_the_launcher_costs_the_run_and_not_the_worker(snapshot: Snapshot, verb: str) -> None:
     run, next_one = queued(snapshot), queued(snapshot)
-    assert Worker(launcher=Faulty(verb)).work_one()
-    assert Worker(launcher=FolderLauncher()).work_one()
+    assert Worker(launcher=Opened("folder", Faulty(verb))).work_one()
+    assert Worker(launcher=Opened("folder", FolderLauncher())).work_one()
     run.refresh_from_db()
     next_one.refresh_from_db()
     assert (run.state, next_one.state) == (Run.FAILED, Run.SUCCEEDED)

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import io
+import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 
+from tests.feinschliff.test_refusals import BROKEN, DEADLY, lay_out
 from tests.training.world_of_runs import person
 from tests.world import ROOT
 from training import listing as step
 from training.listing import ListingFailed, listing
 
-Install = Callable[[str], None]
 UNWANTED = ("torch", "transformers", "numpy", "plugins.reward_model", "plugins.base_models")
+#: every kind of broken plugin but the one that hangs, which costs 20 s: the contract's own tests try that one
+KINDS = {name: told for name, (_, told) in (BROKEN | DEADLY).items() if name != "hangs"}
 
 LIKE_THE_WEB_PROCESS = """
 import os, sys
@@ -43,7 +47,11 @@ print([name for name in %r if name in sys.modules])
 """
 
 
-def test_neither_the_site_nor_its_worker_loads_torch_or_a_trainer() -> None:
+def test_neither_the_site_nor_its_worker_loads_torch_or_a_trainer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_out(tmp_path, "deadly", "import os; os._exit(7)")  # installed, and imported by nobody but the listing's child
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     script = LIKE_THE_WEB_PROCESS % (UNWANTED,)
     answer = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert answer.stdout.strip() == "[]", answer.stdout + answer.stderr
@@ -65,19 +73,35 @@ class Counted:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.times, ask = 0, step._ask_child
 
-        def counting() -> dict[str, Any]:
+        def counting(python: str, builtins: list[str]) -> dict[str, Any]:
             self.times += 1
-            return ask()
+            return ask(python, builtins)
 
         monkeypatch.setattr(step, "_ask_child", counting)
 
 
 @pytest.fixture
-def own_home(tmp_path: Path, settings: Any) -> Iterator[Path]:  # noqa: ANN401
-    settings.HOME = tmp_path
-    step._cached.cache_clear()
-    yield tmp_path
-    step._cached.cache_clear()
+def own_home(tmp_path: Path, settings: Any) -> Path:  # noqa: ANN401
+    settings.HOME = tmp_path / "home"
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> Path:
+    """A folder that the interpreter finds installed packages in."""
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    return folder
+
+
+@pytest.fixture
+def lin(client: Client, db: None) -> Client:
+    admin = person("lin")
+    admin.is_superuser = True
+    admin.save()
+    client.force_login(admin)
+    return client
 
 
 def test_a_child_is_asked_once_until_what_is_installed_changes(
@@ -88,7 +112,7 @@ def test_a_child_is_asked_once_until_what_is_installed_changes(
     asked = Counted(monkeypatch)
     listing()
     listing()
-    step._cached.cache_clear()  # another process of the same site
+    step._answers.clear()  # another process of the same site
     listing()
     assert asked.times == 1
     settings.BUILTIN_PLUGINS = [*settings.BUILTIN_PLUGINS, "tests.training.quick_trainers"]
@@ -96,82 +120,89 @@ def test_a_child_is_asked_once_until_what_is_installed_changes(
     assert asked.times == 2
 
 
+def test_what_is_installed_while_the_site_runs_is_on_the_next_page(packages: Path, lin: Client) -> None:
+    assert "sound-words" not in lin.get("/plugins/").text
+    lay_out(packages, "sound-words", "{sound}", author="Kim")
+    assert "sound-words" in lin.get("/plugins/").text
+    lay_out(packages, "another", "raise OSError('no such thing')", author="Pat")
+    page = lin.get("/plugins/").text
+    assert "OSError: no such thing" in page
+    assert "sound-words" in page
+
+
+def test_a_plugin_mended_in_its_place_is_seen_when_one_looks_again(packages: Path, lin: Client) -> None:
+    lay_out(packages, "mending", "1 / 0")
+    assert "division by zero" in lin.get("/plugins/").text
+    (packages / "mending.py").write_text("", "utf-8")
+    assert "division by zero" in lin.get("/plugins/").text
+    assert lin.post("/plugins/").status_code == 302
+    assert "division by zero" not in lin.get("/plugins/").text
+
+
 def test_a_damaged_cache_is_asked_for_again(own_home: Path) -> None:
-    (own_home / "cache").mkdir()
+    (own_home / "cache").mkdir(parents=True)
     (own_home / "cache" / "plugins.json").write_text('{"fingerprint": ', "utf-8")
     assert "reward-model" in listing().trainers
 
 
+@pytest.fixture(scope="module")
+def broken_packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One broken plugin of each kind, installed beside the sound one."""
+    folder = tmp_path_factory.mktemp("broken")
+    (folder / "transformers.py").write_text("", encoding="utf-8")  # stands in for the real one, which takes seconds
+    lay_out(folder, "sound", "{sound}")
+    for name, (code, _) in (BROKEN | DEADLY).items():
+        if name in KINDS:  # the x: names are taken in the order of the plugins' names
+            lay_out(folder, f"x-{name}", code, author=f"Kim of {name}")
+    return folder
+
+
 @pytest.fixture
-def plugin(own_home: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Install:  # noqa: ANN401
-    """Installs a plugin of the given source beside the built-ins."""
-
-    def install(source: str) -> None:
-        (own_home / "their_plugin.py").write_text(source, "utf-8")
-        outer = step.child_environment
-        monkeypatch.setattr(
-            step, "child_environment", lambda: {**outer(), "PYTHONPATH": f"{outer()['PYTHONPATH']}:{own_home}"}
-        )
-        settings.BUILTIN_PLUGINS = [*settings.BUILTIN_PLUGINS, "their_plugin"]
-
-    return install
+def said(broken_packages: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the command says of them; the first time costs a listing."""
+    monkeypatch.setenv("PYTHONPATH", str(broken_packages))
+    out = io.StringIO()
+    call_command("plugins", "--json", stdout=out)
+    return dict(json.loads(out.getvalue()))
 
 
-@pytest.mark.parametrize(
-    ("source", "said"),
-    [
-        ("import os; os.kill(os.getpid(), 11)", "exit -11"),
-        ("import os; os._exit(7)", "exit 7"),
-    ],
-)
-def test_a_plugin_that_takes_the_child_with_it_is_told_and_the_site_lives(
-    plugin: Install,
-    source: str,
-    said: str,
-    client: Client,
-    db: None,
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_every_kind_of_broken_plugin_is_named_with_reason_and_author_while_the_others_work(
+    kind: str, said: dict[str, Any], lin: Client
 ) -> None:
-    plugin(source)
-    with pytest.raises(ListingFailed, match=said):
-        listing()
-    admin = person("lin")
-    admin.is_superuser = True
-    admin.save()
-    client.force_login(admin)
-    page = client.get("/plugins/")
+    [refusal] = [refusal for refusal in said["refusals"] if refusal["plugin"] == f"x-{kind}"]
+    assert KINDS[kind] in refusal["reason"]
+    assert refusal["author"] == f"Kim of {kind}"
+    assert {"reward-model", "sound"} <= set(said["trainers"])
+    assert not any(trainer["plugin"].startswith("x-") for trainer in said["trainers"].values())
+    page = lin.get("/plugins/")
     assert page.status_code == 200
-    assert said in page.content.decode()
-    assert client.get("/").status_code == 200
+    assert f"x-{kind}" in page.text
+    assert f"Kim of {kind}" in page.text
+    assert "<code>sound</code>" in page.text
 
 
-def test_a_plugin_that_hangs_is_given_up(plugin: Install, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step, "TIMEOUT", 3)
-    plugin("import time; time.sleep(60)")
-    with pytest.raises(ListingFailed, match="longer than 3 s"):
-        listing()
+def test_the_command_names_the_refused_for_people_too(packages: Path, db: None) -> None:
+    lay_out(packages, "broken", "1 / 0", author="Kim Example")
+    out = io.StringIO()
+    call_command("plugins", stdout=out)
+    assert (
+        "REFUSED broken: it cannot be loaded: ZeroDivisionError: division by zero (tell Kim Example)" in out.getvalue()
+    )
 
 
-@pytest.mark.parametrize(
-    ("source", "reason"),
-    [
-        ("1 / 0", "division by zero"),
-        ("import sys; print('noise'); sys.exit(3)", "ends the process"),
-        ("print('only noise')\ndef feinschliff_trainers(): ...", "lacks the @hookimpl mark"),
-    ],
-)
-def test_a_plugin_that_cannot_be_used_is_named_on_the_page_and_the_others_work_on(
-    plugin: Install,
-    source: str,
-    reason: str,
-    client: Client,
-    db: None,
+def test_noise_at_import_does_not_stand_between_the_answers(packages: Path) -> None:
+    lay_out(packages, "noisy", "import os\nprint('noise')\nos.write(1, b'more noise')\n{sound}")
+    assert "noisy" in listing().trainers
+
+
+def test_a_child_that_cannot_answer_is_told_and_the_site_lives(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch, lin: Client
 ) -> None:
-    plugin(source)
-    admin = person("lin")
-    admin.is_superuser = True
-    admin.save()
-    client.force_login(admin)
-    page = client.get("/plugins/").content.decode()
-    assert "their-plugin" in page
-    assert reason in page
-    assert "reward-model" in page
+    monkeypatch.setattr(step, "child_environment", lambda: {"PYTHONHOME": "/nowhere"})
+    with pytest.raises(ListingFailed, match="exit 1"):
+        listing()
+    page = lin.get("/plugins/")
+    assert page.status_code == 200
+    assert "Listing the plugins failed" in page.text
+    assert lin.get("/").status_code == 200

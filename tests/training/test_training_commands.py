@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import signal
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -170,17 +171,19 @@ def test_a_real_run_from_the_shell_ends_with_numbers_a_model_and_status_zero(she
 @pytest.mark.django_db(transaction=True)
 def test_a_run_that_fails_is_one_sentence_and_status_one(shell: Shell, tmp_path: Path) -> None:
     snapshot = frozen(planted(12))
-    (tmp_path / "empty").mkdir()
+    for name in ("empty", "odd"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "odd" / "config.json").write_text("{}", "utf-8")  # looks like a model until it is opened
+    (tmp_path / "odd" / "model.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}")
     shell.environment["FEINSCHLIFF_LOCAL_MODELS"] = str(tmp_path)
-    base = f"local:{tmp_path}/empty"
-    status, out, err = shell.run(
-        "train", "reward-model", "--snapshot", snapshot.hash, "--base", base, "--wait", "--json"
-    )
+    asked = ["train", "reward-model", "--snapshot", snapshot.hash, "--wait", "--json", "--base"]
+    status, _, err = shell.run(*asked, f"local:{tmp_path}/empty")
+    assert (status, "no config.json" in err, Run.objects.exists()) == (1, True, False)
+    status, out, err = shell.run(*asked, f"local:{tmp_path}/odd")
     run = Run.objects.get()
     assert (status, run.state) == (1, Run.FAILED)
     assert json.loads(out.splitlines()[-1])["error"] == run.error
-    assert run.error in err
-    assert "no config.json" in run.error
+    assert run.error.splitlines()[0] in err
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,4 +1,4 @@
-"""Launching runs from a form made of the trainer's own schema, watching them, ending them."""
+"""Watching runs, ending them, starting them again."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from annotation.requests import ProjectRequest
-from training import configuring, launching, preparing, reporting
-from training.listing import ListingFailed, listing
+from training import curving, disk, launching, logs, pacing, preparing, reporting, sampling
 from training.models import Model, Run
+from webapp.people import noticing
 from webapp.people.permitting import project
 
 TITLES = {
@@ -23,111 +24,23 @@ TITLES = {
 
 @project("train")
 def runs(request: ProjectRequest, slug: str) -> HttpResponse:
-    found = request.project.runs.select_related("snapshot", "launched_by")[:200]
-    rows = [{"run": run, "title": TITLES[run.state], "accuracy": run.numbers.get("accuracy/model")} for run in found]
-    context = {"project": request.project, "rows": rows, "has_snapshots": request.project.snapshots.exists()}
-    return render(request, "training/runs.html", context)
-
-
-@project("train")
-def new(request: ProjectRequest, slug: str) -> HttpResponse:
-    """First which trainer, then its form. `?from=<run>` starts from another run's settings."""
-    try:
-        found = listing()
-    except ListingFailed as wrong:
-        return render(request, "training/new_run.html", {"project": request.project, "failed": str(wrong)})
-    source = _source(request)
-    name = request.POST.get("trainer") or request.GET.get("trainer") or (source.trainer if source else "")
-    if not name and len(found.trainers) == 1:
-        name = next(iter(found.trainers))
-    offered = found.trainers.get(name)
-    if offered is None:
-        return render(
-            request, "training/new_run.html", {"project": request.project, "trainers": found.trainers.values()}
-        )
-    start = {"config": source.config, "models": source.models_used, "seed": source.seed} if source else {}
-    values: dict[str, Any] = {"config": {}, "models": {}, "seed": 0} | start
-    faults: dict[str, str] = {}
-    if request.method == "POST":
-        values, faults = _values(request, offered)
-        if not faults:
-            try:
-                run = launching.launch(
-                    project=request.project, trainer=name, actor=request.user,
-                    snapshot=get_object_or_404(request.project.snapshots, hash=request.POST.get("snapshot", "")),
-                    **values,
-                )  # fmt: skip
-            except launching.CannotLaunch as wrong:
-                faults = wrong.faults
-            else:
-                return redirect("run", slug=slug, run_id=run.pk)
-    context = _form(request, offered, values, faults, source)
-    return render(request, "training/new_run.html", context, status=400 if faults else 200)
-
-
-def _source(request: ProjectRequest) -> Run | None:
-    number = request.GET.get("from", "")
-    named = number.isascii() and number.isdigit() and len(number) < 19
-    return request.project.runs.filter(pk=int(number)).first() if named else None
-
-
-def _values(request: ProjectRequest, offered: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    config, faults = configuring.read(offered["schema"], request.POST)
-    models = {}
-    for role in offered["needs"]["models"]:
-        other = request.POST.get(f"other-{role}", "").strip()
-        models[role] = other or request.POST.get(f"model-{role}", "").strip()
-    seed = request.POST.get("seed", "0").strip()
-    if not (seed.isascii() and seed.isdigit() and len(seed) < 11):
-        faults["seed"] = "a seed is a whole number, 0 or more"
-    return {"config": config, "models": models, "seed": 0 if "seed" in faults else int(seed or 0)}, faults
-
-
-def _form(
-    request: ProjectRequest, offered: dict[str, Any], values: dict[str, Any], faults: dict[str, str], source: Run | None
-) -> dict[str, Any]:
-    needs = offered["needs"]
-    config = values["config"]
-    if request.method == "POST":  # what was typed stays, also where it was wrong
-        typed = {name: request.POST.get(f"config-{name}") for name in faults}
-        config = config | {name: text for name, text in typed.items() if text is not None}
-    chosen = request.POST.get("snapshot") or request.GET.get("snapshot") or (source.snapshot.hash if source else "")
-    suited = [s for s in request.project.snapshots.all()[:100] if s.rows in needs["rows"]]
-    known = set(offered["schema"].get("properties", {})) | set(needs["models"]) | {"seed", "snapshot"}
-    return {
+    there = request.project.runs.filter(archived_at=None).select_related("snapshot", "launched_by")[:200]
+    rows = [{"run": run, "title": TITLES[run.state], "accuracy": run.numbers.get("accuracy/model")} for run in there]
+    context = {
         "project": request.project,
-        "trainer": offered,
-        "fields": configuring.fields(offered["schema"], config, faults),
-        "roles": [
-            _role(request, role, verb, values["models"].get(role, ""), faults) for role, verb in needs["models"].items()
-        ],
-        "snapshots": suited,
-        "chosen": chosen or (suited[0].hash if suited else ""),
-        "seed": request.POST.get("seed", "") if "seed" in faults else values["seed"],
-        "faults": faults,
-        "other_faults": [text for name, text in faults.items() if name not in known],
-        "unsuited": request.project.snapshots.count() - len(suited),
+        "rows": rows,
+        "archived": request.project.runs.exclude(archived_at=None).count(),
+        "has_snapshots": request.project.snapshots.exists(),
     }
-
-
-def _role(request: ProjectRequest, role: str, verb: str, value: str, faults: dict[str, str]) -> dict[str, Any]:
-    own = [model.ref for model in Model.objects.filter(project=request.project) if verb in model.yields]
-    choices = [*listing().model_strings(), *own]
-    value = value or _best(choices)
-    return {
-        "name": role, "verb": verb, "choices": choices, "value": value if value in choices else "",
-        "other": "" if value in choices else value, "error": faults.get(role, ""),
-    }  # fmt: skip
-
-
-def _best(choices: list[str]) -> str:
-    """Real weights before fresh ones."""
-    return next((ref for ref in choices if not ref.startswith("tiny:")), choices[0] if choices else "")
+    return render(request, "training/runs.html", context)
 
 
 @project("train")
 def run(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
     found = get_object_or_404(request.project.runs.select_related("snapshot", "launched_by"), pk=run_id)
+    beside, _ = curving.chosen(request.project.runs.exclude(pk=found.pk), request.GET.getlist("with"))
+    beside = beside[: curving.MOST - 1]
+    cause, _, last_words = found.error.partition("\n")
     context = {
         "project": request.project,
         "run": found,
@@ -138,31 +51,40 @@ def run(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
         "numbers": sorted(found.numbers.items()),
         "held_out": reporting.held_out(found.numbers),
         "took": reporting.took(found),
-        "log": reporting.log_tail(found),
-        "samples": found.samples.order_by("-id")[:20],
+        "size": disk.in_words(disk.folder_size(preparing.folder(found))),
+        "progress": pacing.told(found),
+        "log": logs.log_tail(found),
+        "cause": cause,
+        "last_words": last_words.strip("\n") or (logs.last_lines(found) if cause else ""),
+        "written": sampling.samples_by_prompt(found),
         "replay": preparing.replay_command(found),
-        "remaining": reporting.remaining_seconds(found),
+        "beside": beside,
+        "comparable": _with_those(curving.comparable(found), beside),
+        "relaunched": request.project.runs.filter(launched_from=found),
     }
     return render(request, "training/run.html", context)
 
 
+def _with_those(others: list[Run], chosen: list[Run]) -> list[Run]:
+    return [*chosen, *(run for run in others if run not in chosen)]
+
+
 @project("train")
 def live(request: ProjectRequest, slug: str, run_id: int) -> JsonResponse:
-    """What the run's page draws while it lives."""
+    """What the run's page draws while it lives: its state, and the curves of it and of those laid beside it."""
     found = get_object_or_404(request.project.runs, pk=run_id)
-    progress = {"done": found.done, "total": found.total, "remaining_s": reporting.remaining_seconds(found)}
-    return JsonResponse(
-        {
-            "live": found.is_live,
-            "state": found.state,
-            "state_title": TITLES[found.state] + (f": {found.message}" if found.message else ""),
-            "progress": progress,
-            "metrics": reporting.curves(found),
-            "log": reporting.log_tail(found),
-            "log_offset": found.log_offset,
-            "error": None,  # the page itself says it, once
-        }
-    )
+    beside, _ = curving.chosen(request.project.runs.exclude(pk=found.pk), request.GET.getlist("with"))
+    answer: dict[str, Any] = {
+        "live": found.is_live,
+        "state": found.state,
+        "state_title": TITLES[found.state] + (f": {found.message}" if found.message else ""),
+        "progress": pacing.told(found),
+        "runs": curving.told([found, *beside[: curving.MOST - 1]]),
+        "samples": found.samples.count(),
+        "log": logs.log_tail(found),
+        "unread": noticing.unread(request.user),
+    }
+    return JsonResponse(answer)
 
 
 @project("train")
@@ -172,3 +94,20 @@ def cancel(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
     launching.cancel(run=found, actor=request.user)
     messages.info(request, "The run was asked to stop. What it has learned so far is not kept as a model.")
     return redirect("run", slug=slug, run_id=run_id)
+
+
+@project("train")
+@require_POST
+def relaunch(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
+    """The same once more: same settings, same seed, same rows. Where that cannot be, its form says what is wrong."""
+    found = get_object_or_404(request.project.runs, pk=run_id)
+    try:
+        again = launching.launch(
+            project=request.project, trainer=found.trainer, snapshot=found.snapshot, config=found.config,
+            models=found.models_used, seed=found.seed, ranks=found.ranks, launched_from=found, actor=request.user,
+        )  # fmt: skip
+    except launching.CannotLaunch as wrong:
+        messages.error(request, f"It could not be launched again as it was. {wrong}. Nothing was launched.")
+        return redirect(f"{reverse('new_run', args=[slug])}?from={run_id}")
+    messages.success(request, f"Launched again as run {again.pk}, with the same settings and the same seed.")
+    return redirect("run", slug=slug, run_id=again.pk)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.management.reading import finish
-from training import configuring, launching, reporting
+from training import configuring, launching, preflighting, reporting
 from training.leasing import MAX_ATTEMPTS
 from training.listing import ListingFailed
 from training.management.reading import pairs, snapshot_named
@@ -29,6 +30,10 @@ class Command(BaseCommand):
         parser.add_argument("--model", action="append", default=[], metavar="ROLE=MODEL")
         parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the trainer")
         parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--ranks", type=int, default=1, help="processes that share the work, where the trainer can")
+        parser.add_argument(
+            "--check", action="store_true", help="look at rows, models, memory and disk; launch nothing"
+        )
         parser.add_argument("--wait", action="store_true", help="stay until it ends; the exit status tells how")
         parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
 
@@ -38,10 +43,17 @@ class Command(BaseCommand):
         try:
             offered = launching.trainer_named(options["trainer"])
             config = configuring.parse(offered["schema"], pairs(options["set"], "--set"))
-            run = launching.launch(
-                project=snapshot.project, trainer=options["trainer"], snapshot=snapshot, config=config, models=models,
-                seed=options["seed"],
-            )  # fmt: skip
+            asked = {
+                "project": snapshot.project, "snapshot": snapshot, "config": config, "models": models,
+                "ranks": options["ranks"],
+            }  # fmt: skip
+            checks = preflighting.check(trainer=offered, **asked)
+            if options["check"]:
+                return self._say_checks(checks, launching.config_faults(offered["schema"], config), options["json"])
+            for one in checks:
+                if one.level == preflighting.WARNING:
+                    self.stderr.write(f"warning: {one.title}: {one.sentence}")
+            run = launching.launch(trainer=options["trainer"], seed=options["seed"], **asked)
         except (launching.CannotLaunch, ListingFailed, ValueError) as wrong:
             raise CommandError(f"{wrong}\nNothing was launched.") from None
         if not options["json"]:
@@ -53,6 +65,14 @@ class Command(BaseCommand):
         finish(self, "\n".join(self._lines(run)), values, as_json=options["json"])
         if options["wait"] and run.state != Run.SUCCEEDED:
             raise CommandError(run.error or f"Run {run.pk} was {run.state}.", returncode=1)
+
+    def _say_checks(self, checks: list[preflighting.Check], wrong: dict[str, str], as_json: bool) -> None:
+        """Every check in a line; a fault makes the exit status 1."""
+        checks = [preflighting.Check(name, preflighting.FAULT, name, text) for name, text in wrong.items()] + checks
+        lines = [f"{one.level:<7}  {one.title}: {one.sentence}" for one in checks]
+        finish(self, "\n".join(lines), {"checks": [asdict(one) for one in checks]}, as_json=as_json)
+        if preflighting.faults(checks):
+            raise CommandError("It cannot be launched so. Nothing was launched.", returncode=1)
 
     def _wait(self, run: Run, *, quiet: bool) -> None:
         queued_since, told = time.monotonic(), ""

@@ -1,0 +1,195 @@
+"""The form a run is launched from: first which trainer, then its own settings, models, data, and what was looked at before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST
+
+from annotation.models import Project
+from annotation.requests import ProjectRequest
+from training import configuring, launching, preflighting, switching
+from training.listing import ListingFailed, listing
+from training.models import Model, Run
+from training.preflighting import FAULT, WARNING, Check
+from webapp.people.permitting import project
+
+FAMILIES = {
+    "human-feedback": "From what people prefer", "supervised": "From answers to learn", "self-supervised": "From texts alone",
+}  # fmt: skip
+SHOWN_SETTINGS = 8  # a longer form folds the rest
+
+
+@project("train")
+def new(request: ProjectRequest, slug: str) -> HttpResponse:
+    """First which trainer, then its form. `?from=<run>` starts from another run's settings; `only=check` launches nothing."""
+    try:
+        found = listing()
+    except ListingFailed as wrong:
+        return render(request, "training/new_run.html", {"project": request.project, "failed": str(wrong)})
+    trainers = switching.offered(request.project, found)
+    source = _source(request)
+    name = request.POST.get("trainer") or request.GET.get("trainer") or (source.trainer if source else "")
+    if not name and len(trainers) == 1 == len(found.trainers):
+        name = next(iter(trainers))
+    offered = trainers.get(name)
+    if offered is None:
+        return render(request, "training/new_run.html", _picker(request.project, trainers, found.trainers.get(name)))
+    values = _start(source)
+    faults: dict[str, str] = {}
+    checks: list[Check] = []
+    if request.method == "POST":
+        values, faults = _values(request, offered)
+        if request.POST.get("only") == "check":
+            checks = _checks(request, offered, values, faults)
+        elif not faults:
+            try:
+                run = launching.launch(
+                    project=request.project, trainer=name, actor=request.user, launched_from=source,
+                    snapshot=get_object_or_404(request.project.snapshots, hash=request.POST.get("snapshot", "")),
+                    **values,
+                )  # fmt: skip
+            except launching.CannotLaunch as wrong:
+                faults = wrong.faults
+            else:
+                return redirect("run", slug=slug, run_id=run.pk)
+    context = _form(request, offered, values, faults, source) | _told(checks)
+    return render(request, "training/new_run.html", context, status=400 if faults else 200)
+
+
+@project("train")
+@require_POST
+def check(request: ProjectRequest, slug: str) -> HttpResponse:
+    """What was looked at, as a piece of the form's page, for what the form holds now. Launches nothing."""
+    try:
+        offered = switching.offered(request.project, listing()).get(request.POST.get("trainer", ""))
+    except ListingFailed:
+        offered = None
+    if offered is None:
+        return HttpResponse("There is no such trainer in this project.", status=400, content_type="text/plain")
+    values, faults = _values(request, offered)
+    return render(request, "training/preflight.html", _told(_checks(request, offered, values, faults)))
+
+
+def _checks(
+    request: ProjectRequest, offered: dict[str, Any], values: dict[str, Any], faults: dict[str, str]
+) -> list[Check]:
+    whole = launching.defaults(offered["schema"]) | values["config"]
+    wrong = launching.config_faults(offered["schema"], whole) | faults
+    snapshot = request.project.snapshots.filter(hash=request.POST.get("snapshot", "")).first()
+    found = preflighting.check(
+        project=request.project, trainer=offered, snapshot=snapshot, config=whole, models=values["models"],
+        ranks=values["ranks"],
+    )  # fmt: skip
+    return [Check(name, FAULT, name.replace("_", " ").capitalize(), text) for name, text in wrong.items()] + found
+
+
+def _told(checks: list[Check]) -> dict[str, Any]:
+    counts = {level: sum(1 for one in checks if one.level == level) for level in (FAULT, WARNING)}
+    return {"checks": checks, "check_faults": counts[FAULT], "check_warnings": counts[WARNING]}
+
+
+def _picker(project: Project, trainers: dict[str, Any], missed: dict[str, Any] | None) -> dict[str, Any]:
+    """Trainers by family, each with what it needs and how much of that the project has."""
+    have: dict[str, int] = {}
+    for snapshot in project.snapshots.all()[:100]:
+        have[snapshot.rows] = max(have.get(snapshot.rows, 0), snapshot.counts["train"])
+    families = [
+        {"title": title, "trainers": [_card(one, have) for one in trainers.values() if one["family"] == family]}
+        for family, title in FAMILIES.items()
+    ]  # fmt: skip
+    off = switching.off(project, listing())
+    return {
+        "project": project, "families": [family for family in families if family["trainers"]], "off": off,
+        "missed": missed,
+    }  # fmt: skip
+
+
+def _card(trainer: dict[str, Any], have: dict[str, int]) -> dict[str, Any]:
+    needs = trainer["needs"]
+    there, kind = max((have.get(kind, 0), kind) for kind in needs["rows"])
+    return {"trainer": trainer, "there": there, "kind": kind, "enough": there >= needs["at_least"]}
+
+
+def _source(request: ProjectRequest) -> Run | None:
+    number = request.GET.get("from", "")
+    named = number.isascii() and number.isdigit() and len(number) < 19
+    return request.project.runs.filter(pk=int(number)).first() if named else None
+
+
+def _start(source: Run | None) -> dict[str, Any]:
+    """What the form holds before anything was sent."""
+    if source is None:
+        return {"config": {}, "models": {}, "seed": 0, "ranks": 1}
+    return {"config": source.config, "models": source.models_used, "seed": source.seed, "ranks": source.ranks}
+
+
+def _values(request: ProjectRequest, offered: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    config, faults = configuring.read(offered["schema"], request.POST)
+    models = {}
+    for role in offered["needs"]["models"]:
+        other = request.POST.get(f"other-{role}", "").strip()
+        models[role] = other or request.POST.get(f"model-{role}", "").strip()
+    numbers = {"seed": 0, "ranks": 1}
+    for name, least in numbers.items():
+        text = request.POST.get(name, "").strip() or str(least)
+        if text.isascii() and text.isdigit() and len(text) < 11:
+            numbers[name] = int(text)
+        else:
+            faults[name] = f"a whole number was expected, {least} or more"
+    return {"config": config, "models": models, **numbers}, faults
+
+
+def _form(
+    request: ProjectRequest, offered: dict[str, Any], values: dict[str, Any], faults: dict[str, str], source: Run | None
+) -> dict[str, Any]:
+    needs = offered["needs"]
+    config = values["config"]
+    if request.method == "POST":  # what was typed stays, also where it was wrong
+        typed = {name: request.POST.get(f"config-{name}") for name in faults}
+        config = config | {name: text for name, text in typed.items() if text is not None}
+    chosen = request.POST.get("snapshot") or request.GET.get("snapshot") or (source.snapshot.hash if source else "")
+    suited = [s for s in request.project.snapshots.all()[:100] if s.rows in needs["rows"]]
+    known = set(offered["schema"].get("properties", {})) | set(needs["models"]) | {"seed", "ranks", "snapshot"}
+    fields = configuring.fields(offered["schema"], config, faults)
+    first = len(fields) if len(fields) <= SHOWN_SETTINGS + 1 else SHOWN_SETTINGS
+    return {
+        "project": request.project,
+        "trainer": offered,
+        "fields": fields[:first],
+        "more_fields": fields[first:],
+        "more_open": any(field.error for field in fields[first:]),
+        "roles": [
+            _role(request, role, verb, values["models"].get(role, ""), faults, offered)
+            for role, verb in needs["models"].items()
+        ],
+        "snapshots": suited,
+        "chosen": chosen or (suited[0].hash if suited else ""),
+        "seed": request.POST.get("seed", "") if "seed" in faults else values["seed"],
+        "ranks": request.POST.get("ranks", "") if "ranks" in faults else values["ranks"],
+        "faults": faults,
+        "other_faults": [text for name, text in faults.items() if name not in known],
+        "unsuited": request.project.snapshots.count() - len(suited),
+        "again": f"?from={source.pk}" if source else "",
+        "is_only_one": len(listing().trainers) == 1,
+    }
+
+
+def _role(
+    request: ProjectRequest, role: str, verb: str, value: str, faults: dict[str, str], offered: dict[str, Any]
+) -> dict[str, Any]:
+    listed = Model.objects.filter(project=request.project, run__archived_at=None)
+    own = [model.ref for model in listed if verb in model.yields]
+    choices = [*listing().model_strings(offered.get("environment", "")), *own]
+    value = value or _best(choices)
+    return {
+        "name": role, "verb": verb, "choices": choices, "value": value if value in choices else "",
+        "other": "" if value in choices else value, "error": faults.get(role, ""),
+    }  # fmt: skip
+
+
+def _best(choices: list[str]) -> str:
+    """Real weights before fresh ones."""
+    return next((ref for ref in choices if not ref.startswith("tiny:")), choices[0] if choices else "")
