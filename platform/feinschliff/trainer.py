@@ -15,8 +15,8 @@ from feinschliff.rows import ROW_KINDS
 API_VERSION = 1
 VERBS = ("generate", "score", "embed", "classify", "fill")
 Family = Literal["supervised", "self-supervised", "human-feedback"]
-_SLUG = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
-_PLACE = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
+_SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_PLACE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 class NeedsNotMet(Exception):
@@ -43,7 +43,7 @@ class Record(BaseModel):
     @field_validator("name")
     @classmethod
     def _name_is_a_slug(cls, name: str) -> str:
-        if not _SLUG.match(name):
+        if not _SLUG.fullmatch(name):
             raise ValueError(f"name {name!r} is not a slug: a letter, then lower-case letters, digits, single hyphens")
         return name
 
@@ -57,7 +57,7 @@ class Record(BaseModel):
 
 def check_place(place: str) -> str:
     """A function named by string: `package.module:function`."""
-    if not _PLACE.match(place):
+    if not _PLACE.fullmatch(place):
         raise ValueError(f"{place!r} does not name a function as package.module:function")
     return place
 
@@ -90,7 +90,7 @@ class Needs(BaseModel):
     @classmethod
     def _known_verbs(cls, models: Mapping[str, str]) -> Mapping[str, str]:
         for role, verb in models.items():
-            if not _SLUG.match(role) or verb not in VERBS:
+            if not _SLUG.fullmatch(role) or verb not in VERBS:
                 raise ValueError(f"role {role!r} asks for {verb!r}; a role is a slug, a verb one of {list(VERBS)}")
         return models
 
