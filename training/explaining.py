@@ -38,13 +38,13 @@ def cause_of(run: Run, status: JobStatus, result: dict[str, Any]) -> Cause:
     """Why this attempt left no model. `result` is its result.json, or empty."""
     error, state = str(result.get("error") or ""), result.get("state")
     if status.cause:
-        return Cause(status.cause, not MEMORY.search(status.cause))
+        return Cause(status.cause, "memory" not in status.cause)
     if state == "needs-not-met" and error:
         return Cause(error, False)
     if error:
         return _of_error(run, error, again=state == "died")
-    if status.exit == 0 and state == "stopped":
-        return Cause("The trainer ended early, and nobody had asked it to.", True)
+    if state == "stopped":
+        return Cause("The trainer was asked to end, not by Feinschliff, and did.", True)
     return _of_silence(run, status.exit)
 
 

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from feinschliff import Needs, Run, Trainer, hookimpl
 
 Deed = Literal[
-    "exit", "segfault", "allocate", "share", "breed", "print", "nan", "write-beside", "deaf", "fork", "flood", "fill-disk",
-    "torch-memory", "close-output", "no-end-of-line", "empty-model", "recurse", "burn",
+    "exit", "segfault", "allocate", "share", "breed", "print", "nan", "write-beside", "deaf", "fork", "flood",
+    "close-output", "no-end-of-line", "empty-model", "recurse", "burn",
 ]  # fmt: skip
 
 
@@ -39,8 +39,7 @@ def feinschliff_trainers() -> Iterator[Trainer]:
 
 def train(run: Run) -> dict[str, Any]:
     run.progress(1, 2)
-    deed = "fill_disk" if run.config.deed == "fill-disk" else run.config.deed.replace("-", "_")
-    numbers = globals()[f"_{deed}"](run, run.config.megabytes)
+    numbers = globals()["_" + run.config.deed.replace("-", "_")](run, run.config.megabytes)
     time.sleep(run.config.seconds)
     (run.out / "model").mkdir()
     (run.out / "model" / "scale.json").write_text("2", "utf-8")
@@ -137,16 +136,6 @@ def _flood(run: Run, megabytes: int) -> None:
     )
     for _ in range(max(1, megabytes * 1_000_000 // len(text))):
         sys.stdout.write(text)
-
-
-def _fill_disk(run: Run, _: int) -> None:
-    raise OSError(28, "No space left on device", str(run.out / "model"))
-
-
-def _torch_memory(run: Run, _: int) -> None:
-    raise RuntimeError(
-        "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
-    )
 
 
 def _close_output(run: Run, _: int) -> None:

@@ -26,7 +26,6 @@ from tests.world import ROOT
 from training.models import Model, Run, Snapshot
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
-LEASE = 5
 #: every write to a run and to what belongs to it, with the name its writer connected under
 NOTE_WRITES = """
 CREATE TABLE drill_writes (at bigserial, run_id bigint, epoch int, claims bool, writer text);
@@ -64,15 +63,15 @@ def snapshot(quick: Path) -> Iterator[Snapshot]:
 class Crew:
     """Real workers, each of which connects under a name of its own."""
 
-    def __init__(self, home: Path) -> None:
-        self.home, self.started = home, 0
+    def __init__(self, home: Path, lease: int) -> None:
+        self.home, self.lease, self.started = home, lease, 0
         self.packages = install_quick_trainers(home / "packages")
         self.workers: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> None:
         self.started += 1
         environment = child_environment() | {
-            "FEINSCHLIFF_HOME": str(self.home), "RUN_LEASE_SECONDS": str(LEASE), "PYTHONPATH": self.packages,
+            "FEINSCHLIFF_HOME": str(self.home), "RUN_LEASE_SECONDS": str(self.lease), "PYTHONPATH": self.packages,
             "PGAPPNAME": f"worker-{self.started}",
         }  # fmt: skip
         self.workers.append(subprocess.Popen([sys.executable, "manage.py", "work"], cwd=ROOT, env=environment))
@@ -92,7 +91,7 @@ class Crew:
         """For longer than its lease; then it wakes, and another has its run."""
         victim = rng.choice(self.workers)
         victim.send_signal(signal.SIGSTOP)
-        time.sleep(LEASE * 1.5)
+        time.sleep(self.lease * 1.5)
         victim.send_signal(signal.SIGCONT)
 
     def end(self) -> None:
@@ -108,21 +107,23 @@ def trainers(home: Path) -> list[int]:
     return [pid for pid, about in marks if about and about.folder.startswith(str(home))]
 
 
-def drill(home: Path, snapshot: Snapshot, *, runs: int, kills: int, freezes: int, workers: int) -> dict[str, Any]:
+def drill(
+    home: Path, snapshot: Snapshot, *, runs: int, kills: int, freezes: int, workers: int, lease: int
+) -> dict[str, Any]:
     """Faults come at random moments, as long as there are runs to be worked; what is left is counted."""
     rng, began = random.Random(runs), time.monotonic()
     Run.objects.bulk_create(
         Run(project=snapshot.project, snapshot=snapshot, trainer="quick", config={"steps": 4, "pause": 0.05},
             models_used={}, resumable=True) for _ in range(runs)
     )  # fmt: skip
-    crew = Crew(home)
+    crew = Crew(home, lease)
     for _ in range(workers):
         crew.start()
     faults = ["kill_worker", "kill_trainer"] * (kills // 2) + ["freeze_one"] * freezes
     rng.shuffle(faults)
     try:
         for number, fault in enumerate(faults):
-            due = (number + 0.5) * runs / (len(faults) + 1)
+            due = (number + 0.5) * (runs - 2 * workers) / len(faults)  # some are left when the last fault comes
             wait_for(lambda due=due: ended() >= due, 600, lambda: states())  # type: ignore[misc]
             time.sleep(rng.uniform(0, 0.5))
             getattr(crew, fault)(rng)
@@ -167,9 +168,9 @@ def check(found: dict[str, Any]) -> None:
 
 
 def test_runs_survive_killed_and_frozen_workers_and_trainers(snapshot: Snapshot, quick: Path) -> None:
-    check(drill(quick, snapshot, runs=10, kills=2, freezes=1, workers=3))
+    check(drill(quick, snapshot, runs=12, kills=2, freezes=1, workers=3, lease=3))
 
 
 @pytest.mark.slow
 def test_five_hundred_runs_survive_twenty_kills_and_six_freezes(snapshot: Snapshot, quick: Path) -> None:
-    check(drill(quick, snapshot, runs=500, kills=20, freezes=6, workers=4))
+    check(drill(quick, snapshot, runs=500, kills=20, freezes=6, workers=4, lease=5))

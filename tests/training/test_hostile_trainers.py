@@ -58,9 +58,13 @@ def command(pid: int) -> str:
     [
         ("exit", "The trainer ended with status 7 and left no result; its last lines say more."),
         ("segfault", "The trainer crashed (SIGSEGV)."),
-        ("no-end-of-line", "The trainer crashed (SIGABRT)."),
-        ("close-output", "The trainer ended with status 9 and left no result; its last lines say more."),
         ("empty-model", "The trainer says it succeeded, and left no model."),
+        pytest.param("no-end-of-line", "The trainer crashed (SIGABRT).", marks=pytest.mark.slow),
+        pytest.param(
+            "close-output",
+            "The trainer ended with status 9 and left no result; its last lines say more.",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_an_end_without_a_word_is_named(snapshot: Snapshot, deed: str, said: str) -> None:
@@ -80,14 +84,10 @@ def test_an_error_says_whom_to_tell(snapshot: Snapshot) -> None:
     assert "in _recurse" in logs.last_lines(run)
 
 
-@pytest.mark.parametrize(
-    ("deed", "said"), [("allocate", "Out of memory: take"), ("torch-memory", "It ran out of memory")]
-)
-def test_an_allocation_that_fails_says_what_to_take_smaller(snapshot: Snapshot, deed: str, said: str) -> None:
-    run = worked(snapshot, deed)
+def test_an_allocation_that_fails_says_what_to_take_smaller(snapshot: Snapshot) -> None:
+    run = worked(snapshot, "allocate")
     assert run.state == Run.FAILED
-    assert run.error.startswith(said)
-    assert "smaller batches, shorter texts or a smaller model" in run.error
+    assert run.error == "Out of memory: take smaller batches, shorter texts or a smaller model."
 
 
 @pytest.mark.parametrize("deed", ["share", "breed"])
@@ -98,10 +98,6 @@ def test_memory_that_no_rlimit_counts_is_seen_and_ends_the_run(snapshot: Snapsho
     assert run.error.startswith("It used more than 0.3 GB of memory, the limit for a run here; take smaller batches")
     assert "RUN_MEMORY_BYTES" in run.error
     assert time.monotonic() - began < 25
-
-
-def test_a_full_disk_says_what_to_do(snapshot: Snapshot) -> None:
-    assert worked(snapshot, "fill-disk").error.startswith("The disk is full; delete finished runs")
 
 
 def test_what_it_prints_beyond_the_limit_is_dropped_but_for_numbers_and_the_end(
@@ -131,7 +127,7 @@ def test_a_gigabyte_of_output_is_taken_as_fast_as_it_is_printed(snapshot: Snapsh
 
 def test_a_flood_of_numbers_is_bounded_and_said(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limiting, "MOST_POINTS", 5_000)
-    run = worked(snapshot, "flood", megabytes=5)
+    run = worked(snapshot, "flood", megabytes=2)
     assert (run.state, run.message) == (Run.SUCCEEDED, "Only its first 5,000 numbers were kept.")
     assert Metric.objects.filter(run=run).count() == 5_000
 
