@@ -231,6 +231,7 @@ def test_an_admin_freezes_trains_watches_and_scores(said: dict[int, list[int]], 
     lin.faults.clear()
     lin.look("new run, refused")
     page.get_by_label("epochs", exact=False).fill("5")
+    page.get_by_text(re.compile(r"\d+ more settings")).click()
     page.get_by_label("batch rows").fill("2")
     page.get_by_role("button", name="Launch").click()
 
