@@ -175,17 +175,15 @@ class Attempt:
     def _watch(self, run: Run) -> None:
         """Until the process has ended: hear, beat, and pass on a wish to stop."""
         while self.launcher.status(self.handle).state == "running":
-            more = self._patiently(lambda: self._turn(run))
+            self._patiently(lambda: self._turn(run))
             if self.left:
                 return
-            if not more:
-                time.sleep(self.worker.poll)
+            time.sleep(self.worker.poll)  # also in a flood of numbers: those who wait for a page go first
         while self._patiently(lambda: self._listen(run)):
             self._patiently(self.lease.beat)
 
-    def _turn(self, run: Run) -> bool:
-        """One round; True when there is more to hear."""
-        more = self._listen(run)
+    def _turn(self, run: Run) -> None:
+        self._listen(run)
         if time.monotonic() - self.beaten_at > settings.RUN_LEASE_SECONDS / 6 or self.worker.stopping:
             self.cancelled = self.lease.beat()
             self.beaten_at = time.monotonic()
@@ -201,7 +199,6 @@ class Attempt:
         elif self.asked_at is not None and time.monotonic() - self.asked_at > self._grace():
             self.asked_at = time.monotonic()
             self.launcher.cancel(self.handle)  # the second time it is killed
-        return more
 
     def _grace(self) -> float:
         return STOP_GRACE if self.worker.stopping else self.worker.grace
