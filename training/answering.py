@@ -17,8 +17,9 @@ from typing import Any
 
 from django.conf import settings
 
-from training import environments, preparing
-from training.listing import child_environment
+from training import preparing
+from training.catalogue import environments
+from training.catalogue.listing import child_environment
 from training.models import Model
 
 START_TIMEOUT = 180.0  # seconds until a model is loaded

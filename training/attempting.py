@@ -20,10 +20,11 @@ from django.db import close_old_connections, transaction
 from django.db.models.functions import Now
 
 from feinschliff import Job, JobStatus, Launches
-from training import explaining, limiting, notifying, preparing
-from training.environments import EnvironmentUnusable
+from training import explaining, notifying, preparing
+from training.catalogue.environments import EnvironmentUnusable
 from training.leasing import DATABASE_AWAY, MAX_ATTEMPTS, Lease, LeaseLost
 from training.loggers import Loggers
+from training.machine import limiting
 from training.models import Metric, Model, Run, Sample
 from training.streaming import Ear, Heard, storable
 

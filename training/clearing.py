@@ -20,7 +20,8 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from annotation.models import Project
-from training import disk, preparing
+from training import preparing
+from training.machine import disk
 from training.models import Metric, Model, Run, Sample
 from webapp.people import auditing
 from webapp.people.models import User

@@ -12,9 +12,9 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from feinschliff import JobStatus
-from training import logs
-from training.listing import ListingFailed, listing
+from training.catalogue.listing import ListingFailed, listing
 from training.models import Run
+from training.reporting import logs
 
 MEMORY = re.compile(
     r"out of memory|OutOfMemory|MemoryError|bad_alloc|can't allocate memory|cannot allocate memory|not enough memory|"

@@ -10,8 +10,9 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from annotation.models import Project
-from training import preflighting, switching
-from training.listing import listing
+from training import preflighting
+from training.catalogue import switching
+from training.catalogue.listing import listing
 from training.models import Model, Run, Snapshot
 from webapp.people import auditing
 from webapp.people.models import User

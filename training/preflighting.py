@@ -18,9 +18,10 @@ from django.db.models.functions import Now
 
 from annotation import judging
 from annotation.models import Project
-from training import describing, disk, limiting, machine, switching
+from training.catalogue import describing, switching
+from training.catalogue.listing import listing
 from training.freezing import CannotFreeze, folder, verify
-from training.listing import listing
+from training.machine import capacity, disk, limiting
 from training.models import Model, Run, Snapshot
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
@@ -179,10 +180,10 @@ def _verb(trainer: Mapping[str, Any], role: str, about: describing.About) -> Che
 
 
 def _processes(trainer: Mapping[str, Any], ranks: int) -> Iterator[Check]:
-    most, cores = trainer.get("ranks", 1), machine.cores()
+    most, cores = trainer.get("ranks", 1), capacity.cores()
     if not 1 <= ranks <= most:
         yield Check("ranks", FAULT, "Processes", f"the processes of {trainer['title']} are from 1 to {most}")
-    elif ranks > 1 and settings.LAUNCHER == "local" and not machine.gpus() and ranks > cores:
+    elif ranks > 1 and settings.LAUNCHER == "local" and not capacity.gpus() and ranks > cores:
         yield Check("ranks", WARNING, "Processes", f"{ranks} processes share {cores} cores here, and take turns.")
 
 
@@ -191,7 +192,7 @@ def _device(trainer: Mapping[str, Any]) -> Check:
     if settings.LAUNCHER != "local":
         said = f"runs are started by “{settings.LAUNCHER}”; what its machines have is not known here."
         return Check("device", WARNING if needed else OK, "Device", said)
-    there = machine.gpus()
+    there = capacity.gpus()
     if needed and there == 0:
         return Check(
             "device", FAULT, "Device", f"{trainer['title']} needs a GPU, and this machine shows none. Run Feinschliff "
@@ -212,10 +213,10 @@ def _memory(trainer: Mapping[str, Any], parameters: int, ranks: int) -> Check:
         f" + {disk.in_words(ALLOWANCE)} for Python and torch{f', {ranks} times' * (ranks > 1)}; with batches of long "
     )
     said += "texts up to three times as much."
-    if settings.LAUNCHER != "local" or machine.gpus():
+    if settings.LAUNCHER != "local" or capacity.gpus():
         where = "a GPU's memory" if settings.LAUNCHER == "local" else "the memory there"
         return Check("memory", OK, "Memory", f"{said} How much is free in {where} is not known here.")
-    free, limit = machine.free_memory(), limiting.memory()
+    free, limit = capacity.free_memory(), limiting.memory()
     said += f" A run may hold {disk.in_words(limit)} here"
     said += f", {disk.in_words(free)} are free now." if free is not None else "."
     room = limit if free is None else min(limit, free)

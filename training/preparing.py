@@ -11,8 +11,10 @@ from typing import Any
 from django.conf import settings
 
 from feinschliff import API_VERSION
-from training import disk, environments, freezing
-from training.listing import ListingFailed, listing
+from training import freezing
+from training.catalogue import environments
+from training.catalogue.listing import ListingFailed, listing
+from training.machine import disk
 from training.models import Model, Run
 
 

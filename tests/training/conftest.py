@@ -9,7 +9,8 @@ import pytest
 from django.conf import settings as site_settings
 
 from tests.builders import collect_static
-from training import listing, working
+from training import working
+from training.catalogue import listing
 
 QUICK = "tests.training.quick_trainers"
 

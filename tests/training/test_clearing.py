@@ -16,8 +16,9 @@ from django.test import Client
 from django.utils import timezone
 
 from tests.training.world_of_runs import frozen, launch, person, planted, queued
-from training import clearing, disk, launching, preparing
+from training import clearing, launching, preparing
 from training.clearing import DELETE, SPACE
+from training.machine import disk
 from training.models import Metric, Model, Run, Sample, Snapshot
 from webapp.people.models import AuditEntry
 

@@ -13,8 +13,9 @@ from django.db import connection
 from django.utils import timezone
 
 from tests.training import world_of_runs as world
-from training import comparing, curving, pacing, preparing, sampling
+from training import preparing
 from training.models import Metric, Run, Sample
+from training.reporting import comparing, curving, pacing, sampling
 
 pytestmark = pytest.mark.django_db
 

@@ -23,7 +23,8 @@ from tests.builders import child_environment
 from tests.feinschliff.test_refusals import lay_out
 from tests.training.world_of_runs import frozen, planted, queued
 from tests.world import ROOT
-from training import answering, environments, installing, launching, listing, switching
+from training import answering, launching
+from training.catalogue import environments, installing, listing, switching
 from training.models import Model, Run
 from training.working import Worker
 from webapp.people.models import AuditEntry

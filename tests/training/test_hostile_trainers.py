@@ -12,8 +12,11 @@ import pytest
 
 from plugins.local_launcher.processes import mark, processes
 from tests.training.world_of_runs import frozen, launch, planted
-from training import launching, limiting, listing, logs, preparing, reporting
+from training import launching, preparing
+from training.catalogue import listing
+from training.machine import limiting
 from training.models import Metric, Model, Run, Snapshot
+from training.reporting import logs, results
 from training.working import Worker
 
 pytestmark = pytest.mark.django_db
@@ -107,7 +110,7 @@ def test_what_it_prints_beyond_the_limit_is_dropped_but_for_numbers_and_the_end(
     settings.RUN_LOG_BYTES = 1_000_000
     run = worked(snapshot, "print", megabytes=100)
     assert run.error.startswith("ValueError: said all there was to say")
-    assert reporting.curves(run) == {"loss/train": [[1, 0.5]]}
+    assert results.curves(run) == {"loss/train": [[1, 0.5]]}
     log = (preparing.folder(run) / "output.log").read_bytes()
     assert 1_000_000 < len(log) < 1_200_000
     assert b"98.9 MB were printed here and not kept" in log[900_000:]
@@ -135,7 +138,7 @@ def test_a_flood_of_numbers_is_bounded_and_said(snapshot: Snapshot, monkeypatch:
 def test_nan_and_infinity_are_kept_as_no_number(snapshot: Snapshot) -> None:
     run = worked(snapshot, "nan")
     assert (run.state, run.numbers) == (Run.SUCCEEDED, {"loss/train": None, "accuracy/model": None})
-    assert reporting.curves(run) == {"loss/train": [[1, None], [2, None]]}
+    assert results.curves(run) == {"loss/train": [[1, None], [2, None]]}
 
 
 def test_what_it_wrote_beside_its_folder_is_said(snapshot: Snapshot) -> None:

@@ -10,7 +10,7 @@ from django.test import Client
 
 from tests.training.world_of_runs import frozen, person, planted
 from training import launching
-from training.listing import listing
+from training.catalogue.listing import listing
 from training.models import Run, Snapshot
 from training.views import launch
 

@@ -11,7 +11,7 @@ from django.test import Client
 
 from tests.training.world_of_runs import frozen, launch, person, planted, queued
 from training import configuring, freezing, launching
-from training.listing import listing
+from training.catalogue.listing import listing
 from training.models import Model, Run, Snapshot
 
 pytestmark = pytest.mark.django_db

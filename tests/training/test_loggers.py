@@ -18,9 +18,10 @@ import pytest
 from tests.training.event_reading import crc32c, curve, events
 from tests.training.world_of_runs import frozen, launch, planted, wait_for
 from tests.world import ROOT
-from training import preparing, reporting
+from training import preparing
 from training.loggers import SWITCHES, feeding, outside_id, switched_on
 from training.models import Run, Snapshot
+from training.reporting import results
 from training.working import Worker
 
 pytestmark = pytest.mark.django_db
@@ -111,7 +112,7 @@ def test_a_run_stands_in_tensorboard_with_its_curve_settings_samples_and_end(
     assert feeding.notes(preparing.folder(run))[0].endswith(f"tensorboard: writes to {folder}")
     found = events(folder)
     assert found[0].version == "brain.Event:2"
-    shown = {step: pytest.approx(value) for step, value in reporting.curves(run)["loss/train"]}  # type: ignore[misc]
+    shown = {step: pytest.approx(value) for step, value in results.curves(run)["loss/train"]}  # type: ignore[misc]
     assert curve(found, "loss/train") == shown
     texts = {tag: text for event in found for tag, text in event.texts.items()}
     assert f"| snapshot | {snapshot.hash} |" in texts["run"]
@@ -131,7 +132,7 @@ def test_a_resumed_run_goes_on_in_the_same_curve_and_repeated_steps_count_once(
     assert (run.state, run.attempts) == (Run.SUCCEEDED, 2)
     (folder,) = (tmp_path / "logs").iterdir()
     assert len(list(folder.iterdir())) == 2
-    shown = {step: pytest.approx(value) for step, value in reporting.curves(run)["loss/train"]}  # type: ignore[misc]
+    shown = {step: pytest.approx(value) for step, value in results.curves(run)["loss/train"]}  # type: ignore[misc]
     assert curve(events(folder), "loss/train") == shown
     assert len(shown) == 12
 

@@ -20,8 +20,9 @@ from plugins.ray_launcher.launching import RayLauncher
 from plugins.ray_launcher.starting import Cluster, free_port, wait_until_up
 from tests.training.world_of_runs import frozen, planted
 from tests.world import ROOT
-from training import launching, reporting
+from training import launching
 from training.models import Run, Snapshot
+from training.reporting import results
 from training.working import Opened, Worker, open_launcher
 
 RAY = ROOT / ".venv-ray" / "bin" / "ray"
@@ -77,7 +78,7 @@ def worked(run: Run, worker: Worker, act: Callable[[Run], None] | None = None, *
 
 
 def losses(run: Run) -> list[list[float | None]]:
-    return list(map(list, reporting.curves(run)["loss/train"]))
+    return list(map(list, results.curves(run)["loss/train"]))
 
 
 def weights(home: Path, run: Run) -> str:

@@ -13,9 +13,10 @@ from django.db.models.functions import Now
 
 from tests.training.elsewhere_launcher import Elsewhere
 from tests.training.world_of_runs import frozen, launch, planted, wait_for
-from training import attempting, launching, reporting
+from training import attempting, launching
 from training.leasing import claim
 from training.models import Metric, Run, Snapshot
+from training.reporting import results
 from training.working import Worker
 
 pytestmark = pytest.mark.django_db
@@ -69,7 +70,7 @@ def test_a_worker_that_is_told_to_stop_leaves_its_job_and_the_next_watches_on(
     worked(run)
     assert (run.state, run.attempts, run.numbers["total"], run.numbers["resumed-from"]) == (Run.SUCCEEDED, 1, 465, 0)
     assert len(jobs(cluster)) == 1
-    assert [step for step, _ in reporting.curves(run)["loss/train"]] == list(range(1, 31))
+    assert [step for step, _ in results.curves(run)["loss/train"]] == list(range(1, 31))
     assert Metric.objects.filter(run=run).count() == 30
 
 

@@ -16,8 +16,8 @@ from django.test import Client
 from tests.feinschliff.test_refusals import BROKEN, DEADLY, lay_out
 from tests.training.world_of_runs import person
 from tests.world import ROOT
-from training import listing as step
-from training.listing import ListingFailed, listing
+from training.catalogue import listing as step
+from training.catalogue.listing import ListingFailed, listing
 
 UNWANTED = ("torch", "transformers", "numpy", "plugins.reward_model", "plugins.base_models")
 #: every kind of broken plugin but the one that hangs, which costs 20 s: the contract's own tests try that one
@@ -39,7 +39,7 @@ def views(patterns):
 assert len(list(views(get_resolver().url_patterns))) > 25
 import webapp.wsgi, training.working, training.answering, training.management.commands.train
 from training.working import open_launcher
-from training.listing import listing
+from training.catalogue.listing import listing
 from django.template.loader import render_to_string
 open_launcher()
 assert "Reward model" in render_to_string("training/plugins.html", {"listing": listing()})

@@ -20,8 +20,10 @@ from plugins.base_models import tiny
 from plugins.base_models.describing import gguf_parameters
 from tests.training.world_of_runs import frozen, planted, queued, rank
 from tests.world import ROOT
-from training import describing, disk, launching, limiting, machine, preflighting
-from training.listing import listing
+from training import launching, preflighting
+from training.catalogue import describing
+from training.catalogue.listing import listing
+from training.machine import capacity, disk, limiting
 from training.models import Model, Run, Snapshot
 from training.preflighting import Check
 
@@ -234,7 +236,7 @@ def test_a_trainer_that_needs_a_gpu_is_refused_where_none_is(
 @pytest.mark.django_db
 def test_more_processes_than_the_trainer_allows_are_refused_and_than_cores_warned(snapshot: Snapshot) -> None:
     assert looked(snapshot, "quick", ranks=2)["ranks"].level == "fault"
-    many = machine.cores() + 1
+    many = capacity.cores() + 1
     found = looked(snapshot, "quick", ranks=many, about={"ranks": 1024})["ranks"]
     assert (found.level, f"{many} processes share" in found.sentence) == ("warning", True)
 
@@ -249,8 +251,8 @@ def test_the_queue_is_counted_and_a_missing_worker_noticed(snapshot: Snapshot) -
 
 
 def test_the_machine_is_read_from_the_kernel() -> None:
-    assert 0 < (machine.free_memory() or 0) < 2**50
-    assert machine.cores() >= 1
+    assert 0 < (capacity.free_memory() or 0) < 2**50
+    assert capacity.cores() >= 1
     assert limiting.memory() > 0
 
 

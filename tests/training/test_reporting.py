@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.reporting import verdict
+from training.reporting.results import verdict
 
 ENOUGH = {"prompts/heldout": 60, "pairs/heldout": 300, "accuracy/random": 0.5, "accuracy/longer": 0.6}
 

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from tests.training.world_of_runs import frozen, planted
-from training import launching, listing, preparing
+from training import launching, preparing
+from training.catalogue import listing
 from training.models import Run, Snapshot
 from training.working import Worker
 

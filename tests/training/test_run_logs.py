@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.training import world_of_runs as world
-from training import logs, preparing
+from training import preparing
 from training.models import Run
+from training.reporting import logs
 
 pytestmark = pytest.mark.django_db
 

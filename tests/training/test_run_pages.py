@@ -9,8 +9,9 @@ from django.test import Client
 
 from tests.builders import signed_in
 from tests.training import world_of_runs as world
-from training import logs, preparing
+from training import preparing
 from training.models import Metric, Run, Sample, Snapshot
+from training.reporting import logs
 from webapp.people.models import Notice
 
 pytestmark = pytest.mark.django_db

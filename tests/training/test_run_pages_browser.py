@@ -22,7 +22,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.builders import signed_in
 from tests.training import world_of_runs as world
-from training import listing, preparing, working
+from training import preparing, working
+from training.catalogue import listing
 from training.models import Metric, Run, Snapshot
 from webapp.people import noticing
 

@@ -13,7 +13,8 @@ from annotation.models import Project
 from tests.builders import signed_in
 from tests.feinschliff.test_refusals import lay_out
 from tests.training.world_of_runs import frozen, launch, person, planted
-from training import launching, listing, switching
+from training import launching
+from training.catalogue import listing, switching
 from training.models import PluginSwitch, Run
 from training.working import Worker
 from webapp.people.models import AuditEntry

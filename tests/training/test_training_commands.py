@@ -16,7 +16,7 @@ from django.core.management import CommandError, call_command
 from tests.builders import child_environment
 from tests.training.world_of_runs import add_item, frozen, launch, planted, project, wait_for
 from tests.world import ROOT
-from training.listing import listing
+from training.catalogue.listing import listing
 from training.models import Model, Run, Snapshot
 from training.working import Worker
 

@@ -16,8 +16,9 @@ import pytest
 from tests.builders import child_environment
 from tests.training.world_of_runs import frozen, install_quick_trainers, launch, planted, wait_for
 from tests.world import ROOT
-from training import freezing, launching, preparing, reporting, working
+from training import freezing, launching, preparing, working
 from training.models import Metric, Model, Run, Sample, Snapshot
+from training.reporting import logs, results
 from training.working import Worker
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +67,7 @@ def test_a_run_leaves_a_model_numbers_and_curves(snapshot: Snapshot, quick: Path
     assert (run.state, run.error, run.attempts, run.done, run.total) == (Run.SUCCEEDED, "", 1, 4, 4)
     assert run.numbers == {"accuracy/model": 0.75, "accuracy/random": 0.5, "total": 10, "resumed-from": 0}
     assert run.versions["python"]
-    assert reporting.curves(run) == {"loss/train": [[1, 1.0], [2, 0.5], [3, 1 / 3], [4, 0.25]]}
+    assert results.curves(run) == {"loss/train": [[1, 1.0], [2, 0.5], [3, 1 / 3], [4, 0.25]]}
     model = Model.objects.get(run=run)
     assert (model.ref, model.yields, model.project) == (f"run:{run.pk}", ["score"], snapshot.project)
     about = json.loads((quick / "runs" / str(run.pk) / "model" / "feinschliff-model.json").read_text("utf-8"))
@@ -114,7 +115,7 @@ def test_a_killed_trainer_that_can_resume_ends_with_the_same_numbers(snapshot: S
     assert (run.state, run.attempts) == (Run.SUCCEEDED, 2)
     assert run.numbers["resumed-from"] >= 3
     assert run.numbers["total"] == undisturbed.numbers["total"]
-    assert reporting.curves(run) == reporting.curves(undisturbed)
+    assert results.curves(run) == results.curves(undisturbed)
 
 
 def test_a_killed_trainer_that_cannot_resume_fails_and_the_cause_is_said(snapshot: Snapshot) -> None:
@@ -156,8 +157,8 @@ def test_odd_output_and_odd_numbers_hurt_nothing(snapshot: Snapshot) -> None:
     assert list(Metric.objects.filter(run=run, step=7).values_list("name", "value")) == [("loss/train", 7.0)]
     sample = Sample.objects.get(run=run)
     assert (sample.text, sample.prompt) == ("ab ?", ["\\u0000", None])
-    assert "half a line" in reporting.log_tail(run)
-    assert len(reporting.log_tail(run)) <= reporting.LOG_TAIL
+    assert "half a line" in logs.log_tail(run)
+    assert len(logs.log_tail(run)) <= logs.LOG_TAIL
 
 
 def test_rows_that_were_changed_after_launching_fail_the_run_in_a_sentence(snapshot: Snapshot) -> None:
@@ -238,7 +239,7 @@ def test_a_killed_worker_takes_its_trainer_with_it_and_the_next_finishes_the_run
     assert (run.state, run.attempts, run.numbers["total"]) == (Run.SUCCEEDED, 2, 465)
     assert run.numbers["resumed-from"] >= 5
     assert Model.objects.filter(run=run).count() == 1
-    assert len(reporting.curves(run)["loss/train"]) >= 28  # what was printed but not yet heard is lost
+    assert len(results.curves(run)["loss/train"]) >= 28  # what was printed but not yet heard is lost
 
 
 @pytest.mark.django_db(transaction=True)

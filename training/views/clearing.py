@@ -12,7 +12,8 @@ from django.urls import reverse
 from django.utils.translation import ngettext
 
 from annotation.requests import ProjectRequest
-from training import clearing, disk, preparing
+from training import clearing, preparing
+from training.machine import disk
 from training.models import Model, Run
 from webapp.people.permitting import project
 

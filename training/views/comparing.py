@@ -7,7 +7,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from annotation.requests import ProjectRequest
-from training import comparing, curving
+from training.reporting import comparing, curving
 from training.views.runs import TITLES
 from webapp.people.permitting import project
 

@@ -10,7 +10,7 @@ from django.shortcuts import render
 
 from annotation.belonging import project_for
 from annotation.models import Project
-from training import disk
+from training.machine import disk
 from webapp.people.models import User
 from webapp.people.permitting import SignedInRequest, may, site
 

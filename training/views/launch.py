@@ -10,8 +10,9 @@ from django.views.decorators.http import require_POST
 
 from annotation.models import Project
 from annotation.requests import ProjectRequest
-from training import configuring, launching, preflighting, switching
-from training.listing import ListingFailed, listing
+from training import configuring, launching, preflighting
+from training.catalogue import switching
+from training.catalogue.listing import ListingFailed, listing
 from training.models import Model, Run
 from training.preflighting import FAULT, WARNING, Check
 from webapp.people.permitting import project

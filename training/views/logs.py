@@ -8,7 +8,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpRe
 from django.shortcuts import get_object_or_404, render
 
 from annotation.requests import ProjectRequest
-from training import logs
+from training.reporting import logs
 from webapp.people.permitting import project
 
 

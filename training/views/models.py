@@ -8,8 +8,9 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
 
 from annotation.requests import ProjectRequest
-from training import answering, reporting
+from training import answering
 from training.models import Model
+from training.reporting import results
 from webapp.people.permitting import project
 
 MOST_TEXTS, MOST_CHARACTERS = 10, 20_000
@@ -33,11 +34,11 @@ def model(request: ProjectRequest, slug: str, model_id: int) -> HttpResponse:
         "model": found,
         "run": found.run,
         "snapshot": found.run.snapshot,
-        "comparisons": reporting.comparisons(found.run.numbers),
-        "verdict": reporting.verdict(found.run.numbers),
+        "comparisons": results.comparisons(found.run.numbers),
+        "verdict": results.verdict(found.run.numbers),
         "numbers": sorted(found.run.numbers.items()),
-        "behind": reporting.judgements_behind(found.run.snapshot),
-        "held_out": reporting.held_out(found.run.numbers),
+        "behind": results.judgements_behind(found.run.snapshot),
+        "held_out": results.held_out(found.run.numbers),
         "can_score": "score" in found.yields,
         "prompt": "",
         "completions": ["", ""],

@@ -9,8 +9,8 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.requests import ProjectRequest
-from training import switching
-from training.listing import Listing, ListingFailed, forget, listing
+from training.catalogue import switching
+from training.catalogue.listing import Listing, ListingFailed, forget, listing
 from webapp.people.permitting import SignedInRequest, may, project, site
 
 

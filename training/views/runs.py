@@ -11,8 +11,10 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from annotation.requests import ProjectRequest
-from training import curving, disk, launching, logs, pacing, preparing, reporting, sampling
+from training import launching, preparing
+from training.machine import disk
 from training.models import Model, Run
+from training.reporting import curving, logs, pacing, results, sampling
 from webapp.people import noticing
 from webapp.people.permitting import project
 
@@ -46,11 +48,11 @@ def run(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
         "run": found,
         "title": TITLES[found.state],
         "model": Model.objects.filter(run=found).first(),
-        "comparisons": reporting.comparisons(found.numbers),
-        "verdict": reporting.verdict(found.numbers),
+        "comparisons": results.comparisons(found.numbers),
+        "verdict": results.verdict(found.numbers),
         "numbers": sorted(found.numbers.items()),
-        "held_out": reporting.held_out(found.numbers),
-        "took": reporting.took(found),
+        "held_out": results.held_out(found.numbers),
+        "took": results.took(found),
         "size": disk.in_words(disk.folder_size(preparing.folder(found))),
         "progress": pacing.told(found),
         "log": logs.log_tail(found),

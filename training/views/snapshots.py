@@ -12,8 +12,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 
 from annotation import judging
 from annotation.requests import ProjectRequest
-from training import freezing, reporting
+from training import freezing
 from training.models import Snapshot
+from training.reporting import results
 from webapp.people.permitting import project
 
 
@@ -63,7 +64,7 @@ def snapshot(request: ProjectRequest, slug: str, name: str) -> HttpResponse:
         "snapshot": found,
         "rows": _first_rows(found),
         "runs": found.runs.all(),
-        "behind": reporting.judgements_behind(found),
+        "behind": results.judgements_behind(found),
         "splits": freezing.SPLITS,
     }
     return render(request, "training/snapshot.html", context)

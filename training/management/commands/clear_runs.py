@@ -10,7 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models.functions import Now
 
 from annotation.management.reading import finish, project_named
-from training import clearing, disk
+from training import clearing
+from training.machine import disk
 from training.models import Run
 
 UNITS = {"d": "days", "h": "hours", "w": "weeks"}

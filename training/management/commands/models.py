@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from training.listing import listing
+from training.catalogue.listing import listing
 from training.models import Model
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.management.reading import finish, project_named
-from training import disk, environments, installing, listing, switching
+from training.catalogue import environments, installing, listing, switching
+from training.machine import disk
 
 
 class Command(BaseCommand):

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from training.listing import Listing, ListingFailed, forget, listing
+from training.catalogue.listing import Listing, ListingFailed, forget, listing
 
 
 class Command(BaseCommand):

@@ -9,11 +9,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.management.reading import finish
-from training import configuring, launching, preflighting, reporting
+from training import configuring, launching, preflighting
+from training.catalogue.listing import ListingFailed
 from training.leasing import MAX_ATTEMPTS
-from training.listing import ListingFailed
 from training.management.reading import pairs, snapshot_named
 from training.models import Run
+from training.reporting import results
 from training.working import LauncherMissing, Worker
 
 #: with --wait, a run that no worker took after this many seconds is worked here
@@ -122,5 +123,5 @@ class Command(BaseCommand):
             *(f"{name} {value:g}" if value == int(value) else f"{name} {value:.4f}" for name, value in numbers),
         ]
         if run.state == Run.SUCCEEDED:
-            lines += [line for line in (reporting.verdict(run.numbers), f"model run:{run.pk}") if line]
+            lines += [line for line in (results.verdict(run.numbers), f"model run:{run.pk}") if line]
         return lines

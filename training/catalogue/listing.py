@@ -22,7 +22,7 @@ from django.conf import settings
 
 from feinschliff import launcher
 from feinschliff.listing import join
-from training.environments import Environment, distributions, environments
+from training.catalogue.environments import Environment, distributions, environments
 
 TIMEOUT = 60  # seconds; a listing takes about one, and gives up plugins that hang much earlier
 

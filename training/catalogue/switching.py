@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 
 from annotation.models import Project
-from training.listing import Listing
+from training.catalogue.listing import Listing
 from training.models import PluginSwitch
 from webapp.people import auditing
 from webapp.people.models import User

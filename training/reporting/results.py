@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from annotation.models import Judgement
-from training import curving
-from training.logs import LOG_TAIL as LOG_TAIL
-from training.logs import log_tail as log_tail
 from training.models import Run, Snapshot
+from training.reporting import curving
 
 FEW_PROMPTS, FEW_PAIRS = 10, 200  # below both, an interval is no evidence
 SHOWN_JUDGEMENTS = 200

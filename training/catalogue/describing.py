@@ -15,8 +15,9 @@ from pathlib import Path
 
 from django.conf import settings
 
-from training import environments, preparing
-from training.listing import child_environment
+from training import preparing
+from training.catalogue import environments
+from training.catalogue.listing import child_environment
 from training.models import Run
 
 TIMEOUT = 20  # seconds

@@ -28,8 +28,9 @@ from django.db import transaction
 
 from feinschliff import __version__
 from feinschliff.manager import ENVIRONMENT_MARK, GROUP
-from training import disk, environments, listing
-from training.environments import MARKER, Environment
+from training.catalogue import environments, listing
+from training.catalogue.environments import MARKER, Environment
+from training.machine import disk
 from training.models import Model, Run
 from webapp.people import auditing
 from webapp.people.models import User

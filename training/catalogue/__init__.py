@@ -1,0 +1,1 @@
+"""What is at hand here: plugins and their environments, trainers, base models, and what a project has switched on."""
