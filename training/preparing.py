@@ -111,4 +111,4 @@ def replay_command(run: Run) -> str:
         own = shlex.quote(python(run)) if run.environment else ".venv/bin/python"
     except environments.EnvironmentUnusable:
         own = ".venv/bin/python"
-    return f"{copy} && {own} -m feinschliff train $again"
+    return f"{copy} && {own} -m feinschliff train $again --again"
