@@ -16,7 +16,7 @@ def free_memory() -> int | None:
         free = int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return None
-    allowed, held = _number(CGROUP / "memory.max"), _number(CGROUP / "memory.current")
+    allowed, held = number_in(CGROUP / "memory.max"), number_in(CGROUP / "memory.current")
     return free if allowed is None or held is None else max(0, min(free, allowed - held))
 
 
@@ -39,7 +39,8 @@ def gpus() -> int | None:
     return found or len(list(Path("/sys/class/kfd/kfd/topology/nodes").glob("*/mem_banks/1")))
 
 
-def _number(path: Path) -> int | None:
+def number_in(path: Path) -> int | None:
+    """The number that a file of the kernel holds."""
     try:
         return int(path.read_text("ascii"))
     except (OSError, ValueError):  # no such file, or "max"

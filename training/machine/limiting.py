@@ -7,6 +7,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from training.machine.capacity import number_in
+
 SHARE = 0.8  # of the memory: the rest is the database's and the site's
 MOST_POINTS = 200_000  # numbers stored of one run
 MOST_SAMPLES = 2_000
@@ -17,15 +19,8 @@ CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in
 def memory() -> int:
     """Bytes that all processes of one run together may hold."""
     chosen: int = settings.RUN_MEMORY_BYTES
-    return chosen or int(SHARE * min([_machine(), *(size for path in CONTAINER if (size := _number(Path(path))))]))
+    return chosen or int(SHARE * min([_machine(), *(size for path in CONTAINER if (size := number_in(Path(path))))]))
 
 
 def _machine() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _number(path: Path) -> int | None:
-    try:
-        return int(path.read_text("ascii"))
-    except (OSError, ValueError):  # no such file, or "max"
-        return None
