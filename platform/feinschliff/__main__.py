@@ -10,7 +10,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from feinschliff.child import prepare, train
+from feinschliff import __version__
+from feinschliff.child import FinishedAlready, prepare, train
 from feinschliff.choosing import NotTried, Wish
 from feinschliff.describing import describe_model
 from feinschliff.finding import NotFound
@@ -18,74 +19,134 @@ from feinschliff.listing import listed
 from feinschliff.manager import load
 from feinschliff.model import AnyModel, ModelNotOpened, Opening
 from feinschliff.rows import RowError
-from feinschliff.serving import answer, open_for_work, read_prompts, serve
+from feinschliff.serving import REQUESTS, answer, open_for_work, read_prompts, serve
 from feinschliff.starting import NotStarted, start
-from feinschliff.trainer import NeedsNotMet
+from feinschliff.terminal import offers
+from feinschliff.trainer import API_VERSION, NeedsNotMet
 from feinschliff.trying import try_out
 
-TOLD = (ModelNotOpened, RowError, NeedsNotMet, NotFound, NotStarted, NotTried)  # said in one sentence, no traceback
+TOLD = (
+    ModelNotOpened,
+    RowError,
+    NeedsNotMet,
+    NotFound,
+    NotStarted,
+    NotTried,
+    FinishedAlready,
+)  # said in one sentence, no traceback
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m feinschliff", description="Runs and models of Feinschliff, without its site."
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    top.add_argument("--version", action="version", version=f"feinschliff {__version__} (API {API_VERSION})")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
 
     plugins = argparse.ArgumentParser(add_help=False)
     plugins.add_argument(
-        "--plugin", action="append", default=[], metavar="MODULE", help="load this plugin by module name"
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="load this module too; installed plugins are anyway",
     )
     opening = argparse.ArgumentParser(add_help=False, parents=[plugins])
-    opening.add_argument("--weights", type=Path, default=Path("var/weights"), help="cache of converted base weights")
     opening.add_argument(
-        "--local-models", action="append", type=Path, default=[], help="folder that local: may point into"
-    )
+        "--weights", type=Path, default=Path("var/weights"), metavar="DIR",
+        help="cache of converted base weights; %(default)s by default",
+    )  # fmt: skip
+    opening.add_argument(
+        "--local-models", action="append", type=Path, default=[], metavar="DIR",
+        help="folder that local: may point into; may be said again",
+    )  # fmt: skip
     model = argparse.ArgumentParser(add_help=False, parents=[opening])
     model.add_argument(
         "model", metavar="MODEL", help="folder of a finished run's model, or a string such as tiny:causal"
     )
 
-    commands.add_parser("list", parents=[plugins], help="print what the plugins offer, as one JSON line")
-    commands.add_parser("train", help="work a run folder").add_argument(
-        "folder", type=Path, help="the folder with job.json"
+    lists = _command(commands, "list", "print what the plugins offer: words in a terminal, else one JSON line", plugins)
+    lists.add_argument("--json", action="store_true", help="one JSON line, in a terminal too")
+    trains = _command(
+        commands, "train", "work a run folder; one that was stopped or killed goes on from its checkpoint"
     )
-    commands.add_parser("describe", parents=[model], help="print a model's verbs and size as JSON, without loading it")
-    score = commands.add_parser("score", parents=[model], help="score answers to one prompt")
-    score.add_argument("--prompt", required=True)
-    score.add_argument("--completion", action="append", required=True)
-    answers = commands.add_parser("answer", parents=[model], help="answer a file of prompts")
-    answers.add_argument("--prompts", type=Path, required=True, help="JSONL with id and prompt")
+    trains.add_argument("folder", type=Path, metavar="FOLDER", help="the folder with job.json")
+    trains.add_argument(
+        "--again", action="store_true", help="also where it has succeeded: its model and result are replaced"
+    )
+    _command(commands, "describe", "print a model's verbs and size as JSON, without loading it", model)
+    score = _command(commands, "score", "score answers to one prompt; higher is better", model)
+    score.add_argument("--prompt", required=True, metavar="TEXT", help="what the answers answer")
+    score.add_argument(
+        "--completion", action="append", required=True, metavar="TEXT", help="an answer; said again for each"
+    )
+    answers = _command(commands, "answer", "answer a file of prompts", model)
+    answers.add_argument("--prompts", type=Path, required=True, metavar="FILE", help="JSONL with id and prompt")
     answers.add_argument(
-        "--out", type=Path, required=True, help="JSONL to write: the same lines with responses and sources"
+        "--out", type=Path, required=True, metavar="FILE",
+        help="JSONL to write: the same lines with responses and sources",
+    )  # fmt: skip
+    answers.add_argument(
+        "--temperature", type=float, action="append", metavar="T",
+        help="one answer for each; 0 is greedy; 0.7 by default",
+    )  # fmt: skip
+    answers.add_argument(
+        "--top-p", type=float, default=1.0, metavar="P", help="draw from the likeliest words that make up this share"
     )
-    answers.add_argument("--temperature", type=float, action="append", help="one answer for each; 0 is greedy")
-    answers.add_argument("--top-p", type=float, default=1.0)
-    answers.add_argument("--max-new-tokens", type=int, default=160)
-    answers.add_argument("--seed", type=int, default=0)
-    commands.add_parser("serve", parents=[model], help="keep a model warm: JSON requests on stdin, answers on stdout")
+    answers.add_argument(
+        "--max-new-tokens", type=int, default=160, metavar="N", help="the longest answer; %(default)s by default"
+    )
+    answers.add_argument("--seed", type=int, default=0, help="of what is drawn; %(default)s by default")
+    serves = _command(commands, "serve", "keep a model warm: JSON requests on stdin, answers on stdout", model)
+    serves.formatter_class, serves.epilog = argparse.RawDescriptionHelpFormatter, REQUESTS
     _for_authors(commands, opening)
     return top
+
+
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    words: str,
+    *parents: argparse.ArgumentParser,
+) -> argparse.ArgumentParser:
+    return commands.add_parser(name, parents=parents, help=words, description=f"{words[0].upper()}{words[1:]}.")
 
 
 def _for_authors(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]", opening: argparse.ArgumentParser
 ) -> None:
-    new = commands.add_parser("new", help="write a plugin package that works at once")
+    new = _command(commands, "new", "write a plugin package that works at once")
     new.add_argument("name", metavar="NAME", help="such as tide-judge")
     new.add_argument("--into", type=Path, default=Path(), metavar="DIR", help="folder to write it in; here by default")
-    tried = commands.add_parser("try", parents=[opening], help="train a plugin on a file, without the platform")
-    tried.add_argument("what", metavar="PLUGIN", help="a trainer, an installed plugin, a module, a file or a folder")
-    tried.add_argument("--rows", type=Path, required=True, help="JSONL, one row a line")
-    tried.add_argument("--heldout", type=Path, help="JSONL to measure on; else a fifth of the groups of --rows")
-    tried.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one of its settings")
-    tried.add_argument("--model", action="append", default=[], metavar="ROLE=MODEL", help="the model to start from")
-    tried.add_argument("--out", type=Path, metavar="DIR", help="the run's folder; again the same: go on from there")
-    tried.add_argument("--seed", type=int, default=0)
+    tried = _command(commands, "try", "train a plugin on a file, without the platform", opening)
+    tried.add_argument(
+        "what", metavar="PLUGIN",
+        help="looked for in this order: an installed trainer or plugin, a module, a folder; with a slash or .py: a path",
+    )  # fmt: skip
+    tried.add_argument("--rows", type=Path, required=True, metavar="FILE", help="JSONL, one row a line")
+    tried.add_argument(
+        "--heldout", type=Path, metavar="FILE",
+        help="JSONL to measure on; else a fifth of the groups of --rows, the same ones every time",
+    )  # fmt: skip
+    tried.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one of its settings; said again for each"
+    )
+    tried.add_argument(
+        "--model", action="append", default=[], metavar="ROLE=MODEL",
+        help="the model in a role: a finished run's model folder, or a model string; said again for each",
+    )  # fmt: skip
+    tried.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help="the run's folder, runs/TRAINER-N by default; again the same: go on from its last checkpoint",
+    )  # fmt: skip
+    tried.add_argument("--seed", type=int, default=0, help="of all that is random; %(default)s by default")
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
+    if options.command is None:
+        parser().print_help()
+        return 0
     try:
         return COMMANDS[options.command](options)
     except TOLD as error:
@@ -98,14 +159,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _list(options: argparse.Namespace) -> int:
     prepare()
-    print(json.dumps(listed(options.plugin)), flush=True)
+    found = listed(options.plugin)
+    words = sys.stdout.isatty() and not options.json
+    print("\n".join(offers(found)) if words else json.dumps(found), flush=True)
     return 0
 
 
 def _train(options: argparse.Namespace) -> int:
     if not options.folder.is_dir():
         raise RowError(f"{options.folder}: no such folder; nothing was done")
-    return train(options.folder.resolve())
+    return train(options.folder.resolve(), again=options.again)
 
 
 def _describe(options: argparse.Namespace) -> int:

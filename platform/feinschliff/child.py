@@ -15,12 +15,14 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from feinschliff.filling import WrongSetting, fill, whole
 from feinschliff.manager import Registry, load
 from feinschliff.model import MODEL_FILE, AnyModel, ModelNotOpened, Opening, open_model, resolve, verbs_of
 from feinschliff.ranks import scratch, share
@@ -76,8 +78,14 @@ def die_with_parent() -> None:
         os._exit(1)
 
 
-def train(folder: Path) -> int:
-    """Work one run folder; the exit status."""
+class FinishedAlready(Exception):
+    """The folder holds a run that has succeeded, and would lose its model."""
+
+
+def train(folder: Path, *, again: bool = False) -> int:
+    """Work one run folder; the exit status. `again`: also one that has succeeded, whose model and result are replaced."""
+    if "RANK" not in os.environ:
+        _make_way(folder, again)
     stop = Stop()
 
     def asked(_signal: int, _frame: FrameType | None) -> None:
@@ -86,11 +94,8 @@ def train(folder: Path) -> int:
     signal.signal(signal.SIGTERM, asked)
     die_with_parent()
     began = time.monotonic()
-    if "RANK" not in os.environ:
-        for name in ("result.json", "model"):
-            _remove(folder / name)
-        if (ranks := _ranks_asked(folder)) > 1:
-            return _share(folder, ranks, began)
+    if "RANK" not in os.environ and (ranks := _ranks_asked(folder)) > 1:
+        return _share(folder, ranks, began)
     state, error = "failed", None
     numbers: dict[str, Any] = {}
     out = scratch(folder, this_rank())
@@ -102,7 +107,7 @@ def train(folder: Path) -> int:
         state, numbers = _work(folder, out, job, registry, stop)
     except (NeedsNotMet, WrongKind) as unmet:
         state, error = "needs-not-met", str(unmet)
-    except (JobError, ModelNotOpened, RowError) as wrong:
+    except (JobError, ModelNotOpened, RowError, WrongSetting) as wrong:
         error = str(wrong)
     except MemoryError:
         traceback.print_exc()
@@ -114,6 +119,18 @@ def train(folder: Path) -> int:
         _complain(error)
     _conclude(out, {"state": state, "numbers": plain(numbers), "error": error}, began)
     return EXIT[state]
+
+
+def _make_way(folder: Path, again: bool) -> None:
+    """An earlier attempt's result tells nothing of this one, which writes its own however it ends. A model stays for now."""
+    result = folder / "result.json"
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        if json.loads(result.read_text(encoding="utf-8"))["state"] == "succeeded" and not again:
+            raise FinishedAlready(
+                f"{folder} holds a finished run; work a copy of it, or say --again and its model and result are replaced; "
+                "nothing was changed"
+            )
+    _remove(result)
 
 
 def _share(folder: Path, ranks: int, began: float) -> int:
@@ -177,15 +194,14 @@ def _work(folder: Path, out: Path, job: JobFile, registry: Registry, stop: Stop)
             f"no trainer {job.trainer!r} here, there are: {', '.join(sorted(registry.trainers)) or 'none'}"
             + (f". Refused plugins: {refused}" if refused else "")
         )
-    try:
-        config = trainer.config.model_validate(job.config)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise JobError(f"config, {'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}") from None
+    config = fill(trainer.config, job.config)
+    job = job.model_copy(update={"config": whole(config)})  # from here on it is known by all its settings
     if all_ranks() > trainer.ranks:
         raise JobError(f"{trainer.title} shares its work among {trainer.ranks} processes at most, not {all_ranks()}")
     rows = {split: folder / path for split, path in job.rows.items()}
     _check_rows(trainer, rows)
+    if this_rank() == 0:
+        _remove(folder / "model")  # of an attempt that did not finish
     opening = Opening(
         weights=(folder / job.weights).resolve(),
         local_models=tuple(Path(path) for path in job.local_models),
@@ -224,6 +240,7 @@ def _work(folder: Path, out: Path, job: JobFile, registry: Registry, stop: Stop)
     if run.stopping:
         return "stopped", {}
     numbers = resolve(trainer.train)(run) or {}
+    run._tell_progress()
     if run.stopping:
         return "stopped", numbers
     if this_rank() != 0:

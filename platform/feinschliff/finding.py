@@ -31,17 +31,32 @@ class Found:
 
 
 def find(plugin: str) -> Found:
-    """The plugin that a person means. What is installed needs no module named: its entry point is loaded anyway."""
-    if plugin.endswith(".py") or os.sep in plugin or (Path(plugin).is_dir() and not _importable(plugin)):
+    """The plugin that a person means: an installed one, else a module, else a folder.
+
+    What has a slash or ends in `.py` is always a path. What is installed needs no module named: its entry point is loaded
+    anyway.
+    """
+    if is_path(plugin):
         return _at(Path(plugin).resolve())
     if name := _installed_as(plugin):
         return Found(name, ())
     if _importable(plugin):
         return Found(_slug(plugin), (plugin,))
+    if Path(plugin).is_dir():
+        return _at(Path(plugin).resolve())
     raise NotFound(
         f"{plugin!r} is neither an installed plugin, nor a module that can be imported here, nor a file or folder; "
         "nothing was done"
     )
+
+
+def is_path(plugin: str) -> bool:
+    return plugin.endswith(".py") or os.sep in plugin
+
+
+def installed() -> bool:
+    """Whether any plugin is."""
+    return any(True for _ in importlib.metadata.entry_points(group=GROUP))
 
 
 def _installed_as(plugin: str) -> str | None:

@@ -93,7 +93,9 @@ def found(modules: Sequence[str] = (), *, entry_points: bool | Collection[str] =
     installed = list(_installed()) if entry_points else []
     if not isinstance(entry_points, bool):
         installed = [plugin for plugin in installed if plugin.name in entry_points]
-    return [_builtin(module) for module in modules] + sorted(installed, key=lambda plugin: (plugin.name, plugin.module))
+    named = [_named(module) for module in modules]
+    rest = [plugin for plugin in installed if plugin not in named]  # an installed plugin may be named by its module too
+    return named + sorted(rest, key=lambda plugin: (plugin.name, plugin.module))
 
 
 def take(registry: Registry, plugin: Source) -> None:
@@ -104,10 +106,15 @@ def take(registry: Registry, plugin: Source) -> None:
         registry.refusals.append(Refusal(plugin.name, str(refused), plugin.author))
 
 
-def _builtin(module: str) -> Source:
+def _named(module: str) -> Source:
+    """A plugin named by its module: a built-in, an installed one, or an author's that is not installed yet."""
     from feinschliff import __version__
 
     ours = module.startswith("plugins.")
+    if not ours and (
+        there := next((plugin for plugin in _installed() if plugin.module.partition(":")[0] == module), None)
+    ):
+        return there
     return Source(
         name=module.rpartition(".")[2].replace("_", "-"),
         module=module,

@@ -95,6 +95,7 @@ class Run:
         self._fingerprint = fingerprint
         self._checkpoints = checkpoints or folder / "checkpoints"
         self._last_progress = 0.0
+        self._held_back: tuple[int, int] | None = None
 
     @property
     def stopping(self) -> bool:
@@ -128,9 +129,16 @@ class Run:
     def progress(self, done: int, total: int) -> None:
         """How far it is. May be called at every step: all but a few a second are dropped, the last one never."""
         now = time.monotonic()
+        self._held_back = int(done), int(total)
         if done >= total or now - self._last_progress >= PROGRESS_EVERY_S:
             self._last_progress = now
-            emit("progress", done=int(done), total=int(total))
+            self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        """Say what was held back. Called when the trainer has returned: where it stopped is no matter of a moment."""
+        if self._held_back:
+            emit("progress", done=self._held_back[0], total=self._held_back[1])
+        self._held_back = None
 
     def sample(self, prompt: str, text: str, **numbers: float) -> None:
         """A text worth showing beside the curves, with numbers about it."""

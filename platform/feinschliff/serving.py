@@ -14,6 +14,12 @@ from feinschliff.model import MODEL_FILE, AnyModel, ModelNotOpened, Opening, des
 from feinschliff.rows import RowError, check_row
 from feinschliff.run import emit, plain
 
+REQUESTS = """\
+First it says what it can:   {"ready": true, "verbs": ["score"]}
+A request is a JSON line:    {"id": 1, "verb": "score", "args": {"prompt": "...", "completions": ["...", "..."]}}
+and is answered by one:      {"id": 1, "result": [0.3, -1.2]}   or   {"id": 1, "error": "what was wrong"}
+`id` may be left out. `args` are the arguments of the verb by name; docs/plugins/reference.md has the verbs."""
+
 
 def open_for_work(model: str, *, plugins: Sequence[str], weights: Path, local_models: Sequence[Path]) -> AnyModel:
     """The model behind a folder or a string, with the plugins named here and in the folder itself loaded."""
@@ -47,6 +53,11 @@ def _answer(model: AnyModel, verbs: list[str], line: str) -> dict[str, Any]:
             raise ValueError("a request is a JSON object")
         number = request.get("id")
         verb, arguments = request.get("verb"), request.get("args", {})
+        if verb is None:
+            raise ValueError(
+                f'a request says its verb, as in {{"verb": "{verbs[0] if verbs else "score"}", "args": {{...}}}}; '
+                f"this model can {', '.join(verbs)}"
+            )
         if verb not in verbs:
             raise ValueError(f"this model cannot {verb}; it can {', '.join(verbs)}")
         if not isinstance(arguments, dict):

@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, TextIO
 
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))  # of a braille cell, by row and column
@@ -18,30 +19,42 @@ Point = tuple[int, float]
 
 
 def curve(points: Sequence[Point], width: int, rows: int = ROWS) -> list[str]:
-    """Lines of a chart: the mean value at each dot column, joined; labels of the highest and lowest value on the left."""
+    """Lines of a chart: at each dot column the mean, joined, and dots for the highest and lowest value, labelled on the left."""
     points = sorted(points)
     first, last = points[0][0], max(points[-1][0], points[0][0] + 1)
     columns: dict[int, list[float]] = {}
     for step, value in points:
         columns.setdefault((step - first) * (width * 2 - 1) // (last - first), []).append(value)
     means = {column: sum(values) / len(values) for column, values in columns.items()}
-    low, high = min(means.values()), max(means.values())
+    low, high = min(value for _, value in points), max(value for _, value in points)
     flat = high - low <= 1e-6 * max(abs(low), abs(high))
     cells = [[0] * width for _ in range(rows)]
     previous: int | None = None
+
+    def place(value: float) -> int:
+        return round((1 - (0.5 if flat else (value - low) / (high - low))) * (rows * 4 - 1))
+
     for column, mean in sorted(means.items()):
-        share = 0.5 if flat else (mean - low) / (high - low)
-        row = round((1 - share) * (rows * 4 - 1))
-        for dot in range(min(row, row if previous is None else previous), max(row, previous or 0) + 1):
-            if previous is None and dot != row:
-                continue
+        row = place(mean)
+        last_row = row if previous is None else previous
+        joined = set(range(min(row, last_row), max(row, last_row) + 1))
+        for dot in joined | {place(max(columns[column])), place(min(columns[column]))}:
             cells[dot // 4][column // 2] |= DOTS[dot % 4][column % 2]
         previous = row
-    names = [f"{high:.4g}", *[""] * (rows - 2), f"{low:.4g}"]
-    lines = [
-        f"{name:>9} {''.join(chr(0x2800 + cell) for cell in line)}" for name, line in zip(names, cells, strict=True)
-    ]
-    return [*lines, f"{'':9} {first:<{width - len(str(last))}}{last}"]
+    top, bottom = labels(high, low)
+    names, wide = [top, *[""] * (rows - 2), bottom], max(9, len(top), len(bottom))
+    dots = ["".join(chr(0x2800 + cell) for cell in line) for line in cells]
+    lines = [f"{name:>{wide}} {line}" for name, line in zip(names, dots, strict=True)]
+    return [*lines, f"{'':{wide}} {first:<{width - len(str(last))}}{last}"]
+
+
+def labels(high: float, low: float) -> tuple[str, str]:
+    """Two numbers with as many digits as tell them apart, four at least."""
+    for digits in range(4, 17):
+        shown = f"{high:.{digits}g}", f"{low:.{digits}g}"
+        if shown[0] != shown[1] or high == low:
+            break
+    return shown
 
 
 def span(seconds: float) -> str:
@@ -58,6 +71,7 @@ class Screen:
     def __init__(self, out: TextIO) -> None:
         self.out, self.live = out, out.isatty()
         self.metrics: dict[str, list[Point]] = {}
+        self.recalled: set[str] = set()  # metrics whose points are all of an earlier attempt
         self.state, self.done, self.total = "starting", 0, 0
         self.began: tuple[float, int] | None = None  # when progress was first heard of, and how far it was
         self.drawn, self.last = 0, 0.0
@@ -72,12 +86,29 @@ class Screen:
             self.say(line.rstrip())
         self.draw()
 
+    def recall(self, line: str) -> None:
+        """A line of an earlier attempt that this one goes on from: its curves are drawn on."""
+        with suppress(ValueError, KeyError, TypeError, AttributeError):
+            told = json.loads(line)
+            if told["type"] == "metric":
+                self._note(told)
+                self.recalled |= set(self.metrics)
+
+    def _note(self, told: dict[str, Any]) -> None:
+        step = told["step"]
+        for name, value in told["values"].items():
+            if value is None:
+                continue
+            points = self.metrics.setdefault(name, [])
+            if name in self.recalled and points[-1][0] >= step:  # taken again from the last checkpoint
+                points[:] = [point for point in points if point[0] < step]
+            points.append((step, value))
+
     def _take(self, told: dict[str, Any]) -> bool:
         match told.get("type"):
             case "metric":
-                for name, value in told["values"].items():
-                    if value is not None:
-                        self.metrics.setdefault(name, []).append((told["step"], value))
+                self._note(told)
+                self.recalled -= set(told["values"])
             case "progress":
                 self.done, self.total = told["done"], told["total"]
                 self.began = self.began or (time.monotonic(), self.done)
@@ -112,14 +143,15 @@ class Screen:
 
     def _block(self, columns: int) -> list[str]:
         share = self.done / self.total if self.total else 0.0
-        size = max(10, min(40, columns - 45))
+        words = self._words()
+        size = max(0, min(40, columns - 2 - len(words)))  # the words say more: the bar gives way
         filled = round(share * size)
         bar = "\u2588" * filled + "\u2591" * (size - filled)
-        lines = [f"{bar} {self._words()}"[: columns - 1]]
+        lines = [f"{bar} {words}".strip()[: columns - 1]]
         shown = next((name for name in self.metrics if name.startswith("loss")), next(iter(self.metrics), None))
         if shown and len(self.metrics[shown]) > 1:
             lines += ["", *curve(self.metrics[shown], max(10, min(60, columns - 12)))]
-        return [*lines, *(line[: columns - 1] for line in self._latest())]
+        return [line[: columns - 1] for line in [*lines, *self._latest()]]
 
     def _words(self) -> str:
         """How far it is: `training 40 % (4 of 10), 12 s left`."""
@@ -141,10 +173,40 @@ class Screen:
 
 
 def table(numbers: dict[str, Any]) -> list[str]:
-    """Final numbers, one a line, in the order in which the trainer gave them."""
+    """Final numbers, one a line: by metric in the order in which the trainer gave them, the model before its baselines."""
     width = max((len(name) for name in numbers), default=0)
-    return [f"    {name:<{width}}  {_shown(value)}" for name, value in numbers.items()]
+    metrics = list(dict.fromkeys(name.partition("/")[0] for name in numbers))
+    ordered = sorted(numbers, key=lambda name: (metrics.index(name.partition("/")[0]), "/model" not in name))
+    return [f"    {name:<{width}}  {_shown(numbers[name])}" for name in ordered]
 
 
 def _shown(value: object) -> str:
     return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def offers(listing: dict[str, Any]) -> list[str]:
+    """What plugins offer, for people: a plugin a paragraph, then who was refused."""
+    lines = []
+    for plugin in listing["plugins"]:
+        lines.append(" ".join(filter(None, [plugin["name"], plugin["version"]])) + f", by {plugin['author']}")
+        for one in (one for one in listing["trainers"] if one["plugin"] == plugin["name"]):
+            lines.append(f"    {one['name']}: {one['summary']}")
+            takes = [f"{' or '.join(one['needs']['rows'])} rows"]
+            takes += [f"a model that can {verb} ({role})" for role, verb in one["needs"]["models"].items()]
+            lines.append(f"        from {', '.join(takes)}; makes a model that can {', '.join(one['yields'])}")
+            lines += [
+                f"        {name}: {_setting(about)}" for name, about in one["schema"].get("properties", {}).items()
+            ]
+        brought = [one for one in listing["models"] if one["plugin"] == plugin["name"]]
+        if schemes := [f"{scheme}:" for one in brought for scheme in one["schemes"]]:
+            lines.append(f"    models: {', '.join(schemes)}")
+        for one in (one for one in listing["launchers"] if one["plugin"] == plugin["name"]):
+            lines.append(f"    launcher {one['name']}: {one['summary']}")
+    for one in listing["refusals"]:
+        lines.append(f"refused: {one['plugin']}: {one['reason']} (tell {one['author']})")
+    return lines or ["No plugin is installed; --plugin MODULE names one that is not."]
+
+
+def _setting(about: dict[str, Any]) -> str:
+    default = f" ({json.dumps(about['default'])})" if "default" in about else ""
+    return f"{about.get('description', '')}{default}"

@@ -11,7 +11,6 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,7 +21,7 @@ from feinschliff.finding import importing
 from feinschliff.rows import PROJECTIONS, RowError, WrongKind, group_of, kind_of, read_rows
 from feinschliff.run import COMPLETE
 from feinschliff.terminal import STOPPING, Screen, table
-from feinschliff.trainer import API_VERSION
+from feinschliff.trainer import API_VERSION, NeedsNotMet
 
 HELD_OUT = 0.2
 Row = dict[str, Any]
@@ -32,13 +31,26 @@ def try_out(wish: Wish) -> int:
     """Train, show, and say what came of it; the exit status of the run."""
     chosen = choose(wish)
     train, heldout = read_and_split(wish, chosen.about)
+    _enough(wish, chosen.about, len(train), len(heldout))
     job = _job(wish, chosen)
     folder = _folder(wish, job, train, heldout)
     told = f"{chosen.about['title']}: {len(train)} rows to learn from, {len(heldout)} held out. The run is in {_short(folder)}"
     sys.stdout.write(told + "\n")
-    status = _train(folder, chosen)
-    _tell(folder, chosen, status, wish)
-    return status
+    screen = Screen(sys.stdout)
+    status = _train(folder, chosen, screen)
+    _tell(folder, chosen, status, wish, screen)
+    return status if status >= 0 else 128 - status  # as a shell says it of a process that a signal ended
+
+
+def _enough(wish: Wish, about: dict[str, Any], train: int, heldout: int) -> None:
+    least = about["needs"]["at_least"]
+    if train < least:
+        kept = "" if wish.heldout or not heldout else f" after {heldout} of {train + heldout} were held out"
+        kept = kept.replace("were", "was") if heldout == 1 else kept
+        verb = "is" if train == 1 else "are"
+        raise NeedsNotMet(
+            f"{about['title']} needs at least {least} rows to train on; there {verb} {train}{kept}; nothing was done"
+        )
 
 
 def read_and_split(wish: Wish, about: dict[str, Any]) -> tuple[list[Row], list[Row]]:
@@ -57,17 +69,15 @@ def _rows(path: Path, about: dict[str, Any]) -> list[Row]:
         return list(read_rows(path, wanted))
     except WrongKind as error:
         try:
-            kinds = Counter(kind_of(row) or "" for row in read_rows(path))
+            kinds = {kind_of(row) or "" for row in read_rows(path)}
         except RowError:
             raise error from None  # a row of no kind at all: its line says enough
-        held = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
         ways = [
             f"feinschliff.rows.{function.__name__} makes {there} rows of {here} rows"
             for (here, there), function in PROJECTIONS.items()
             if here in kinds and there in wanted and here not in wanted
         ]
-        told = f"{about['title']} learns from {' or '.join(wanted)} rows; {path.name} holds {held}"
-        raise NotTried("; ".join([f"{error}", told, *ways, "nothing was done"])) from None
+        raise NotTried("; ".join([f"{error}", *ways, "nothing was done"])) from None
 
 
 def _job(wish: Wish, chosen: Chosen) -> dict[str, Any]:
@@ -75,7 +85,7 @@ def _job(wish: Wish, chosen: Chosen) -> dict[str, Any]:
         "api": API_VERSION,
         "run": "try",
         "trainer": chosen.about["name"],
-        "config": settings(wish.settings, chosen.about),
+        "config": settings(wish.settings, chosen),
         "seed": wish.seed,
         "models": {role: {"ref": ref} for role, ref in models(wish, chosen).items()},
         "rows": {"train": "train.jsonl", "heldout": "heldout.jsonl"},
@@ -91,13 +101,11 @@ def _folder(wish: Wish, job: dict[str, Any], train: list[Row], heldout: list[Row
     texts = {"train.jsonl": _lines(train), "heldout.jsonl": _lines(heldout)}
     job["snapshot"] = hashlib.sha256("".join(texts.values()).encode("utf-8", "surrogatepass")).hexdigest()
     texts["job.json"] = json.dumps(job, indent=1) + "\n"
-    if (folder / "result.json").exists() and json.loads((folder / "result.json").read_text("utf-8"))[
-        "state"
-    ] == "succeeded":
+    if _result(folder).get("state") == "succeeded":
         raise NotTried(f"{folder} holds a finished run; name another folder with --out; nothing was changed")
     if folder.exists() and any(folder.iterdir()) and not (folder / "job.json").exists():
         raise NotTried(f"{folder} is in use and holds no run; name another folder with --out; nothing was changed")
-    if any(folder.glob(f"checkpoints/*/{COMPLETE}")) and (folder / "job.json").read_text("utf-8") != texts["job.json"]:
+    if _kept(folder) and (folder / "job.json").read_text("utf-8") != texts["job.json"]:
         raise NotTried(
             f"{folder} holds checkpoints of another job (other rows, settings, seed or models); name another folder with "
             "--out; nothing was changed"
@@ -119,9 +127,14 @@ def _lines(rows: list[Row]) -> str:
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-def _train(folder: Path, chosen: Chosen) -> int:
-    """The child, shown while it works. Ctrl-C asks it to stop; again, it is ended at once."""
-    screen = Screen(sys.stdout)
+def _train(folder: Path, chosen: Chosen, screen: Screen) -> int:
+    """The child, shown while it works; what it prints is kept in output.log. Ctrl-C asks it to stop; again, it ends it."""
+    log = folder / "output.log"
+    if not _kept(folder):
+        log.unlink(missing_ok=True)  # it starts from the beginning
+    elif log.exists():
+        for line in log.read_text("utf-8", "replace").splitlines():
+            screen.recall(line)
     child = subprocess.Popen(
         [sys.executable, "-m", "feinschliff", "train", str(folder)],
         env=importing(os.environ, chosen.paths) | {"FEINSCHLIFF_PARENT": str(os.getpid())},
@@ -141,10 +154,12 @@ def _train(folder: Path, chosen: Chosen) -> int:
 
     before = signal.signal(signal.SIGINT, stop)
     try:
-        for line in child.stdout or ():
-            screen.hear(line)
-            if asked:
-                screen.state = STOPPING
+        with log.open("a", encoding="utf-8") as kept:
+            for line in child.stdout or ():
+                kept.write(line)
+                screen.hear(line)
+                if asked:
+                    screen.state = STOPPING
         status = child.wait()
     finally:
         signal.signal(signal.SIGINT, before)
@@ -155,30 +170,40 @@ def _train(folder: Path, chosen: Chosen) -> int:
     return status
 
 
-def _tell(folder: Path, chosen: Chosen, status: int, wish: Wish) -> None:
+def _kept(folder: Path) -> bool:
+    """Whether there is a checkpoint to go on from."""
+    return any(folder.glob(f"checkpoints/*/{COMPLETE}"))
+
+
+def _result(folder: Path) -> dict[str, Any]:
     result = folder / "result.json"
-    found = json.loads(result.read_text("utf-8")) if result.exists() else {}
+    found: dict[str, Any] = json.loads(result.read_text("utf-8")) if result.exists() else {}
+    return found
+
+
+def _tell(folder: Path, chosen: Chosen, status: int, wish: Wish, screen: Screen) -> None:
+    found = _result(folder)
     again = shlex.join(["python", "-m", "feinschliff", *_again(folder, wish)])
     if status == EXIT["succeeded"]:
-        lines = [
-            f"Done in {found['seconds']:.1f} s.",
-            "",
-            *table(found["numbers"]),
-            "",
-            f"The model: {_short(folder / 'model')}",
-        ]
+        numbers = table(found["numbers"])
+        lines = [f"Done in {found['seconds']:.1f} s.", "", *numbers, *[""] * bool(numbers)]
+        lines.append(f"The model: {_short(folder / 'model')}")
         lines += [f"    {_path(chosen)}{command}" for command in _commands(folder, chosen)]
         sys.stdout.write("\n".join(lines) + "\n")
     elif status == EXIT["stopped"] or not found:
+        at = f" at {screen.done} of {screen.total}" if screen.total else ""
         how = (
-            "Stopped as asked."
+            f"Stopped as asked{at}."
             if found
-            else f"It was ended by signal {-status}."
+            else f"It was ended by signal {-status}{at}."
             if status < 0
-            else "It left no result."
+            else f"It left no result{at}."
         )
-        kept = any(folder.glob(f"checkpoints/*/{COMPLETE}"))
-        on = "goes on from the last checkpoint" if kept else "starts again from the beginning (there is no checkpoint)"
+        on = (
+            "goes on from the last checkpoint"
+            if _kept(folder)
+            else "starts again from the beginning (there is no checkpoint)"
+        )
         sys.stdout.write(f"{how} The same command with --out {on}:\n    {again}\n")
     else:
         sys.stderr.write(f"feinschliff: {found['error']}\n")

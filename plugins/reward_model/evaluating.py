@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from feinschliff.measuring import interval
 from feinschliff.rows import group_of
 from plugins.lib.agreement import kendall_tau, right_pairs
-from plugins.lib.bootstrap import interval
 from plugins.lib.encoding import Encoded
 
 FEW_GROUPS = 8

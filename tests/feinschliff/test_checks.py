@@ -61,6 +61,7 @@ TOLD = {
     "differs": "other model files: model/weights.json",
     "loses-resume": "stopped and resumed ends in equal numbers but other model files",
     "starts-over": "takes all steps again",
+    "loses-the-end": "killed right after its last checkpoint and resumed it failed: UnboundLocalError",
     "fails-on-empty": "`score` of an empty text fails: ZeroDivisionError",
     "lacks-a-verb": "it yields embed, which its model lacks; that can score",
     "scores-constant": "right about 50% of 150 held-out comparisons",

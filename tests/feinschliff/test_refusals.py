@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from feinschliff.manager import Refusal, load
+from feinschliff.manager import Refusal, listing, load
 from tests.world import ROOT
 
 SOUND = """
@@ -139,6 +139,14 @@ def test_an_installed_package_is_found_by_its_entry_point_and_its_author_is_name
     assert (
         Refusal("outsider-broken", "it cannot be loaded: ValueError: half finished", "Kim Example") in registry.refusals
     )
+
+
+def test_an_installed_plugin_that_is_named_by_its_module_is_the_same_one(shelf: Path) -> None:
+    lay_out(shelf, "outsider", "{sound}", author="Kim Example")
+    registry = load(["outsider"])
+    assert registry.refusals == []
+    [plugin] = listing(registry)["plugins"]
+    assert plugin == {"name": "outsider", "version": "1.2", "author": "Kim Example", "builtin": False}
 
 
 def lay_out(shelf: Path, name: str, code: str, *, author: str = "", requires: str = "") -> None:

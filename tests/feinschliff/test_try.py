@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +91,12 @@ def test_rows_held_out_may_be_a_file_of_their_own(desk: Path) -> None:
         (["tide-judge", "--rows", "nowhere.jsonl"], "nowhere.jsonl: cannot be read"),
         (
             ["tide-judge", "--rows", "pairs.jsonl", "--set", "epoch=3"],
-            "settings of tide-judge are epochs, learning_rate",
+            "--set epoch=3: there is no setting 'epoch' (did you mean epochs?); there are: epochs, learning_rate, decay",
+        ),
+        (["tide-judge", "--rows", "pairs.jsonl", "--set", "epochs"], "--set epochs: =VALUE is missing"),
+        (
+            ["tide-judge", "--rows", "pairs.jsonl", "--set", "epochs=0"],
+            "config, epochs: Input should be greater than or equal to 1; nothing was done",
         ),
         (["tide-judge", "--rows", "pairs.jsonl", "--model", "base=x"], "--model base=x: the roles are none"),
         (
@@ -116,20 +122,63 @@ def test_what_is_wrong_is_said_in_a_sentence_and_nothing_is_made(
     assert not (desk / "runs").exists()
 
 
-def test_a_setting_out_of_its_limits_and_too_few_rows_are_said_by_the_run_itself(desk: Path) -> None:
-    done = tried(desk, "tide-judge", "--rows", "pairs.jsonl", "--set", "epochs=0", "--out", "o")
-    assert (done.returncode, done.stderr) == (
-        1,
-        "feinschliff: config, epochs: Input should be greater than or equal to 1\n",
-    )
-    (desk / "few.jsonl").write_text("".join((desk / "pairs.jsonl").read_text().splitlines(keepends=True)[:4]))
+def test_too_few_rows_are_said_with_what_was_held_out_and_nothing_is_made(desk: Path) -> None:
+    (desk / "few.jsonl").write_text("".join((desk / "pairs.jsonl").read_text().splitlines(keepends=True)[:5]))
     done = tried(desk, "tide-judge", "--rows", "few.jsonl", "--out", "o")
-    assert done.returncode == 2
-    assert "Tide judge needs at least 8 rows" in done.stderr
+    assert (done.returncode, done.stderr) == (
+        2,
+        "feinschliff: Tide judge needs at least 8 rows to train on; there are 4 after 1 of 5 was held out; "
+        "nothing was done\n",
+    )
+    assert not (desk / "o").exists()
+
+
+def test_a_job_holds_all_settings_and_is_the_same_whoever_says_a_default(desk: Path) -> None:
+    tried(desk, "tide-judge", "--rows", "pairs.jsonl", "--set", "epochs=3", "--out", "o")
+    whole = {"epochs": 3, "learning_rate": 0.1, "decay": 0.001}
+    assert json.loads((desk / "o" / "job.json").read_text())["config"] == whole
+    assert json.loads((desk / "o" / "model" / "feinschliff-model.json").read_text())["config"] == whole
+    tried(desk, "tide-judge", "--rows", "pairs.jsonl", "--set", "epochs=3", "--set", "decay=1e-3", "--out", "p")
+    assert (desk / "o" / "job.json").read_text() == (desk / "p" / "job.json").read_text()
+
+
+MUTE = """
+import os, signal
+from feinschliff import Needs, Trainer, hookimpl
+
+@hookimpl
+def feinschliff_trainers():
+    return [Trainer(api=1, name="tide-judge", title="Mute", summary="Says nothing.", family="human-feedback",
+                    needs=Needs(rows=("pair",)), train="mute:train", opens="mute:train", yields=("score",))]
+
+def train(run):
+    print("a word of its own")
+    (run.out / "model").mkdir()
+    if run.seed == 9:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_trainer_without_numbers_leaves_no_gap_and_what_it_printed_is_kept(desk: Path) -> None:
+    (desk / "mute.py").write_text(MUTE)
+    done = tried(desk, "mute", "--rows", "pairs.jsonl", "--out", "o")
+    assert done.returncode == 0, done.stderr
+    assert "\n\n\n" not in done.stdout
+    assert "a word of its own\n" in (desk / "o" / "output.log").read_text()
+    killed = tried(desk, "mute", "--rows", "pairs.jsonl", "--seed", "9", "--out", "p")
+    assert (killed.returncode, "It was ended by signal 9." in killed.stdout) == (137, True)
+
+
+def test_a_name_means_a_trainer_that_is_known_before_a_folder_and_a_slash_means_the_folder(desk: Path) -> None:
+    (desk / "mute.py").write_text(MUTE)  # offers a trainer of the same name as the folder
+    known = tried(desk, "tide-judge", "--plugin", "mute", "--rows", "pairs.jsonl", "--out", "o")
+    assert known.stdout.startswith("Mute: 40 rows"), known.stderr
+    folder = tried(desk, "./tide-judge", "--rows", "pairs.jsonl", "--set", "epochs=2", "--out", "p")
+    assert folder.stdout.startswith("Tide judge: 40 rows"), folder.stderr
 
 
 def test_ctrl_c_stops_it_and_the_command_that_is_shown_goes_on(desk: Path) -> None:
-    asked = ["tide-judge", "--rows", "pairs.jsonl", "--set", "epochs=400", "--out", "mine"]
+    asked = ["tide-judge", "--rows", "pairs.jsonl", "--set", "epochs=1000", "--out", "mine"]
     ours, theirs = pty.openpty()
     child = subprocess.Popen(
         [*TRY, *asked], cwd=desk, env=ENVIRONMENT | {"TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
@@ -147,16 +196,26 @@ def test_ctrl_c_stops_it_and_the_command_that_is_shown_goes_on(desk: Path) -> No
             break
     assert child.wait() == 3
     text = shown.decode()
-    assert "Stopped as asked. The same command with --out goes on from the last checkpoint:" in text
-    command = "python -m feinschliff try tide-judge --rows pairs.jsonl --set epochs=400 --out mine"
+    [at] = re.findall(
+        r"Stopped as asked at (\d+) of 1000. The same command with --out goes on from the last checkpoint:", text
+    )
+    assert f"stopping {int(at) * 100 // 1000} % ({at} of 1000)" in text, "the bar says the same number"
+    command = "python -m feinschliff try tide-judge --rows pairs.jsonl --set epochs=1000 --out mine"
     assert text.rstrip().endswith(command)
     assert "\u2591 training" in text
-    stopped_at = max(int(path.name) for path in (desk / "mine" / "checkpoints").iterdir())
+    last = max((desk / "mine" / "checkpoints").iterdir(), key=lambda path: path.name)
+    stopped_at = json.loads((last / "state.json").read_text())["epoch"]
 
     other = tried(desk, *asked[:-3], "epochs=999", "--out", "mine")
     assert "holds checkpoints of another job" in other.stderr
     again = tried(desk, *asked)
     assert again.returncode == 0, again.stderr
-    assert stopped_at >= 1
-    assert "training 100 % (400 of 400)" in again.stdout
+    assert stopped_at == int(at)
+    steps = [
+        json.loads(line)["step"]
+        for line in (desk / "mine" / "output.log").read_text().splitlines()
+        if '"metric"' in line
+    ]
+    assert sorted(set(steps)) == list(range(1, 1001)), "both attempts stand in its log"
+    assert "training 100 % (1000 of 1000)" in again.stdout
     assert "holds a finished run" in tried(desk, *asked).stderr

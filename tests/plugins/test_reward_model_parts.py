@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feinschliff import ModelNotOpened, Opening
+from feinschliff.measuring import interval
 from plugins.lib.agreement import kendall_tau, right_pairs
 from plugins.lib.batching import batches
-from plugins.lib.bootstrap import interval
 from plugins.lib.weights import check_folder
 from plugins.reward_model.loss import comparisons, pairwise_loss
 

@@ -36,7 +36,7 @@ CHECKS = {
     "repeats": "the same seed gives the same numbers and the same model files, bit for bit",
     "other_seed": "another seed is accepted",
     "stops": "asked to stop, it ends within one step, with exit status 3",
-    "resumes": "stopped or killed (kill -9) and resumed it ends in the same numbers and files; where it says `resumable`",
+    "resumes": "stopped or killed (kill -9), also after its last checkpoint, it resumes to the same numbers; where `resumable`",
     "writes": "it writes only under `run.out`",
     "connects": "it connects nowhere but loopback",
     "refuses_few": "too few rows end it with exit status 2, needs not met",

@@ -119,11 +119,20 @@ class Bench:
         inner = {name: value for name, value in os.environ.items() if name in PASSED}
         return importing(inner, self.found.paths) | ours | threads | {"PYTHONDONTWRITEBYTECODE": "1"}
 
-    def python(self, *command: str, run: Path | None = None, signal: int = 0, at: int = 0, stdin: str = "") -> Child:
-        """A watched child in the bench's folder; `signal` is sent by itself to itself at its `at`-th call."""
+    def python(
+        self,
+        *command: str,
+        run: Path | None = None,
+        signal: int = 0,
+        at: int = 0,
+        after: str = "calls",
+        stdin: str = "",
+    ) -> Child:
+        """A watched child in the bench's folder; it sends itself `signal` after the `at`-th of its calls or checkpoints."""
         report = self.folder / f"report-{time.monotonic_ns()}.jsonl"
         writable = [str(self.folder / name) for name in ("tmp", "weights", "cache")] + ["/dev", "/proc"]
-        orders = {"report": str(report), "writable": writable + ([str(run)] if run else []), "signal": signal, "at": at}
+        orders: dict[str, Any] = {"report": str(report), "writable": writable + ([str(run)] if run else [])}
+        orders |= {"signal": signal, "at": at, "after": after}
         began = time.monotonic()
         try:
             done = subprocess.run(
@@ -194,9 +203,9 @@ class Bench:
             + (f", or also=['plugins.base_models'] for {ref}" if ref else ", the folder of a finished run's model say")
         )
 
-    def work(self, folder: Path, *, signal: int = 0, at: int = 0) -> Ended:
+    def work(self, folder: Path, *, signal: int = 0, at: int = 0, after: str = "calls") -> Ended:
         """Work a run folder in a child; its result is empty where the child was killed."""
-        child = self.python("train", str(folder), run=folder, signal=signal, at=at)
+        child = self.python("train", str(folder), run=folder, signal=signal, at=at, after=after)
         result = folder / "result.json"
         return Ended(folder, json.loads(result.read_text("utf-8")) if result.exists() else {}, child)
 

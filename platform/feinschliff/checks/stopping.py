@@ -48,6 +48,20 @@ def resumes_to_the_same_end(bench: Bench, trainer: str) -> None:
     )
     if bench.kills:
         _killed(bench, trainer, calls, undisturbed)
+        _killed_at_the_end(bench, trainer, undisturbed)
+
+
+def _killed_at_the_end(bench: Bench, trainer: str, undisturbed: Ended) -> None:
+    """`kill -9` right after the last checkpoint: the run that goes on from it has no step left to take."""
+    saved = sum("checkpoint" in note for note in undisturbed.child.notes)
+    if not saved:
+        return
+    folder = bench.job(trainer, "killed-at-the-end")
+    bench.work(folder, signal=signal.SIGKILL, at=saved, after="checkpoints")
+    ended = bench.work(folder)
+    told = "killed right after its last checkpoint and resumed"
+    must(ended.result.get("state") == "succeeded", f"{told} it failed: {why(ended)}")
+    compare(undisturbed, ended, f"a run that was {told}")
 
 
 def _killed(bench: Bench, trainer: str, calls: int, undisturbed: Ended) -> None:

@@ -2,9 +2,9 @@
 
 Started as `python -m feinschliff.checks.watching ORDERS COMMAND ...`; the checks have two questions beside its commands.
 Python's audit hook writes down connections that leave the machine (and refuses them) and files that are written elsewhere
-than allowed. Every `run.log` and `run.progress` is counted; at a count given in the orders the process sends itself a real
-signal, so that a kill falls on the same step each time. What a C library does behind Python's back is not seen here;
-left-over files are found by looking afterwards.
+than allowed. Every `run.log`, `run.progress` and checkpoint is counted; at a count given in the orders the process sends
+itself a real signal, so that a kill falls on the same step each time. What a C library does behind Python's back is not seen
+here; left-over files are found by looking afterwards.
 """
 
 import ipaddress
@@ -12,7 +12,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -95,6 +97,25 @@ def count_calls(witness: Witness, number: int | None, at: int) -> None:
         setattr(Run, name, counted(name, getattr(Run, name)))
 
 
+def count_checkpoints(witness: Witness, number: int | None, at: int) -> None:
+    """Note every checkpoint that is complete, and send this process signal `number` right after the `at`-th."""
+    from feinschliff.run import Run
+
+    save, done = Run.checkpoint, 0
+
+    @contextmanager
+    def checkpoint(run: Run) -> Iterator[Path]:
+        nonlocal done
+        with save(run) as folder:
+            yield folder
+        done += 1
+        witness.note(checkpoint=done)
+        if number and done == at:
+            os.kill(os.getpid(), number)
+
+    Run.checkpoint = checkpoint  # type: ignore[method-assign,assignment]
+
+
 def settings(trainer: str, *modules: str) -> int:
     """Print what is wrong with a trainer's settings."""
     from feinschliff.checks.configuring import faults
@@ -123,7 +144,9 @@ def main() -> int:
     witness = Witness(orders["report"], orders["writable"])
     from feinschliff.__main__ import main as command
 
-    count_calls(witness, orders.get("signal"), orders.get("at", 0))
+    after = orders.get("after", "calls")
+    count_calls(witness, orders.get("signal") if after == "calls" else None, orders.get("at", 0))
+    count_checkpoints(witness, orders.get("signal") if after == "checkpoints" else None, orders.get("at", 0))
     sys.addaudithook(witness.hear)
     if sys.argv[2] in QUESTIONS:
         return QUESTIONS[sys.argv[2]](*sys.argv[3:])
