@@ -59,6 +59,7 @@ def test_two_ranks_end_with_the_numbers_of_one(shared: Path, undisturbed: Path) 
     assert not (shared / ".ranks").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_rank_ends_the_others_is_named_and_the_run_resumes_to_the_same_weights(
     run_folder: Make, shared: Path
 ) -> None:

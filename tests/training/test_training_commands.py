@@ -149,6 +149,7 @@ def shell(quick: Path) -> Shell:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow  # the loop by commands (tests/loop) goes the same way
 def test_a_real_run_from_the_shell_ends_with_numbers_a_model_and_status_zero(shell: Shell) -> None:
     planted(16)
     status, out, err = shell.run("freeze", "planted", "--json")
