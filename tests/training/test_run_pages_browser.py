@@ -262,3 +262,27 @@ def test_a_curve_of_twenty_thousand_points_is_drawn(snapshot: Snapshot, lin: Lin
     lin.page.goto(f"/p/{snapshot.project.slug}/runs/{run.pk}/")
     canvas = lin.page.locator("[data-curve] canvas")
     expect(canvas).to_have_attribute("aria-label", "loss, latest: train 5.00e-5")
+
+
+GROWING = """() => new Promise((done) => {
+  const make = window.uPlot;
+  let plot;
+  window.uPlot = class extends make { constructor(...all) { super(...all); plot = this; } };
+  const points = (to) => [{ name: "train", points: Array.from({ length: to }, (_, at) => [at + 1, 1 / (at + 1)]) }];
+  const chart = drawChart(document.body, "loss", points(90), false);
+  const seen = [];
+  const look = (next) => setTimeout(() => { seen.push([plot.scales.x.min, plot.scales.x.max]); next(); }, 50);
+  look(() => { chart.update(points(200), false);
+    look(() => { plot.setScale("x", { min: 20, max: 60 });
+      look(() => { chart.update(points(300), false); look(() => done(seen)); }); }); });
+})"""
+
+
+def test_a_growing_curve_is_shown_to_its_end_and_a_part_that_is_looked_at_stays(browser: Browser) -> None:
+    static = Path(site_settings.ROOT) / "platform" / "webapp" / "static"
+    page = browser.new_page()
+    page.set_content("<body></body>")
+    page.add_script_tag(content=(static / "vendor" / "uplot.iife.min.js").read_text("utf-8") + "; window.uPlot = uPlot")
+    page.add_script_tag(content=(static / "webapp" / "chart.js").read_text("utf-8").replace("export ", ""))
+    assert page.evaluate(GROWING) == [[1, 90], [1, 200], [20, 60], [20, 60]]
+    page.close()

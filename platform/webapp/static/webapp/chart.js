@@ -125,8 +125,9 @@ export function drawChart(grid, title, series, smooth) {
       const same = nextSmooth === isSmooth && next.map(({ name }) => name).join("\n") === shown.map(({ name }) => name).join("\n");
       [shown, isSmooth] = [next, nextSmooth];
       if (!same) return make();
-      plot.setData(onOneAxis(drawn()), plot.scales.x.min === plot.data[0][0] && plot.scales.x.max === plot.data[0].at(-1));
-      plot.redraw();
+      const whole = plot.scales.x.min === plot.data[0][0] && plot.scales.x.max === plot.data[0].at(-1);
+      plot.setData(onOneAxis(drawn()), whole);
+      if (!whole) plot.redraw(); // somebody looks at a part of it, and goes on to
       describe();
     },
   };
