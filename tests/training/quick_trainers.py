@@ -54,9 +54,10 @@ def train(run: Run) -> dict[str, Any]:
         if run.stopping and run.config.careful:
             return {}
         total += step
+        # told before it is kept: one killed in between repeats the step and loses none
+        run.log(step, **{"loss/train": 1 / step})
         with run.checkpoint() as folder:
             (folder / "state.json").write_text(json.dumps([step, total]), "utf-8")
-        run.log(step, **{"loss/train": 1 / step})
         run.progress(step, run.config.steps)
         time.sleep(run.config.pause)
     _end(run)

@@ -85,7 +85,7 @@ class Crew:
 
     def kill_trainer(self, rng: random.Random) -> None:
         with suppress(ProcessLookupError):
-            os.kill(rng.choice(wait_for(lambda: trainers(self.home), 60)), signal.SIGKILL)
+            os.kill(rng.choice(wait_for(lambda: trainers(self.home), 60, lambda: states())), signal.SIGKILL)
 
     def freeze_one(self, rng: random.Random) -> None:
         """For longer than its lease; then it wakes, and another has its run."""
@@ -110,12 +110,11 @@ def trainers(home: Path) -> list[int]:
 def drill(
     home: Path, snapshot: Snapshot, *, runs: int, kills: int, freezes: int, workers: int, lease: int
 ) -> dict[str, Any]:
-    """Faults come at random moments, as long as there are runs to be worked; what is left is counted."""
+    """Faults come at random moments while at least `runs` runs are worked: a fault always finds some at work, since more are
+    queued where few are left. What is left is counted.
+    """
     rng, began = random.Random(runs), time.monotonic()
-    Run.objects.bulk_create(
-        Run(project=snapshot.project, snapshot=snapshot, trainer="quick", config={"steps": 4, "pause": 0.05},
-            models_used={}, resumable=True) for _ in range(runs)
-    )  # fmt: skip
+    queue(snapshot, runs)
     crew = Crew(home, lease)
     for _ in range(workers):
         crew.start()
@@ -123,11 +122,12 @@ def drill(
     rng.shuffle(faults)
     try:
         for number, fault in enumerate(faults):
-            due = (number + 0.5) * (runs - 2 * workers) / len(faults)  # some are left when the last fault comes
+            due = (number + 0.5) * (runs - 2 * workers) / len(faults)
             wait_for(lambda due=due: ended() >= due, 600, lambda: states())  # type: ignore[misc]
+            queue(snapshot, 2 * workers - left())
             time.sleep(rng.uniform(0, 0.5))
             getattr(crew, fault)(rng)
-        wait_for(lambda: ended() == runs, 600, lambda: states())
+        wait_for(lambda: left() == 0, 600, lambda: states())
     finally:
         crew.end()
     with connection.cursor() as cursor:
@@ -135,7 +135,7 @@ def drill(
         writes, writers = cursor.fetchone()
     effects = Counter(Model.objects.values_list("run_id", flat=True))
     return {
-        "runs": runs, "kills": kills, "freezes": freezes, "succeeded": Run.objects.filter(state=Run.SUCCEEDED).count(),
+        "runs": Run.objects.count(), "kills": kills, "freezes": freezes, "succeeded": Run.objects.filter(state=Run.SUCCEEDED).count(),
         "effects": effects.total(), "distinct": len(effects), "writes": writes, "writers": writers, "stale": stale_writes(),
         "orphans": len(trainers(home)), "again": Run.objects.filter(attempts__gt=1).count(),
         "seconds": round(time.monotonic() - began, 1),
@@ -146,6 +146,17 @@ def stale_writes() -> int:
     with connection.cursor() as cursor:
         cursor.execute(STALE)
         return int(cursor.fetchone()[0])
+
+
+def queue(snapshot: Snapshot, count: int) -> None:
+    Run.objects.bulk_create(
+        Run(project=snapshot.project, snapshot=snapshot, trainer="quick", config={"steps": 4, "pause": 0.05},
+            models_used={}, resumable=True) for _ in range(count)
+    )  # fmt: skip
+
+
+def left() -> int:
+    return Run.objects.exclude(state__in=Run.ENDED).count()
 
 
 def ended() -> int:
