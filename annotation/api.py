@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import QuerySet
 from rest_framework import generics, serializers
 
-from annotation import assigning, belonging
+from annotation import asking, assigning, belonging
 from annotation.models import Project
 from webapp.people.permitting import api
 
@@ -13,15 +13,15 @@ from webapp.people.permitting import api
 class ProjectSerializer(serializers.ModelSerializer[Project]):
     """A project and how far it is."""
 
-    kind = serializers.SerializerMethodField()
+    questions = serializers.SerializerMethodField()
     progress = serializers.SerializerMethodField()
 
     class Meta:
         model = Project
-        fields = ["slug", "name", "kind", "overlap", "created_at", "progress"]
+        fields = ["slug", "name", "questions", "overlap", "created_at", "progress"]
 
-    def get_kind(self, project: Project) -> str:
-        return project.questions.get().kind
+    def get_questions(self, project: Project) -> list[dict[str, str]]:
+        return [{"name": asked.name, "kind": asked.kind.name} for asked in asking.questions_of(project)]
 
     def get_progress(self, project: Project) -> dict[str, Any]:
         state = assigning.progress(project=project)

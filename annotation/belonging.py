@@ -1,6 +1,8 @@
 """Projects and who belongs to them: making one, joining one, and the look-up behind every project route."""
 
 import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ValidationError
@@ -9,7 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.text import slugify
 
-from annotation.kinds import KINDS
+from annotation import asking
 from annotation.models import Guidelines, Membership, Project, Question
 from webapp.people import auditing, inviting
 from webapp.people.models import User
@@ -39,28 +41,40 @@ def projects_of(user: User | AnonymousUser) -> QuerySet[Project]:
 
 @transaction.atomic
 def create_project(
-    *, name: str, question: str, creator: User | None, overlap: int = 1, guidelines: str = "", slug: str = ""
+    *,
+    name: str,
+    question: str = "",
+    questions: Sequence[Mapping[str, Any]] = (),
+    creator: User | None,
+    overlap: int = 1,
+    guidelines: str = "",
+    slug: str = "",
 ) -> Project:
-    """A new project that asks one `question` (a kind's name); its creator leads it. Raises ValidationError."""
+    """A new project that asks `questions`, or one `question` of a kind with its own words. Its creator leads it.
+
+    Raises ValidationError.
+    """
     name = name.strip()
     slug = slugify(slug or name)[:80] or f"project-{secrets.token_hex(3)}"  # a name in another script
     if not name:
         raise ValidationError("A project needs a name.")
     if not 1 <= overlap <= 50:
         raise ValidationError(f"An overlap is 1 to 50 people an item, not {overlap}.")
-    if question not in KINDS:
-        raise ValidationError(f"There is no question “{question}”. The kinds are: {', '.join(KINDS)}.")
+    asked = asking.checked(questions or [asking.draft(question)])
     if slug in RESERVED_SLUGS or Project.objects.filter(slug=slug).exists():
         raise ValidationError(f"A project called “{slug}” is there already. Choose another name; nothing was changed.")
     project = Project(name=name, slug=slug, overlap=overlap, created_by=creator)
     project.full_clean()
     project.save()
     Guidelines.objects.create(project=project, version=1, text=guidelines)
-    kind = KINDS[question]
-    Question.objects.create(project=project, name=question, kind=question, title=kind.title, help=kind.help)
+    for one in asked:
+        one.project = project
+    Question.objects.bulk_create(asked)
     if creator is not None:
         join(project=project, user=creator, role=LEAD)
-    auditing.record(actor=creator, action="create project", subject=slug, question=question, overlap=overlap)
+    auditing.record(
+        actor=creator, action="create project", subject=slug, questions=[q.kind for q in asked], overlap=overlap
+    )
     return project
 
 

@@ -19,10 +19,11 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
+from annotation import asking
 from annotation import mapping as mappings
 from annotation.formats import jsonl
 from annotation.formats.jsonl import Problem
-from annotation.kinds import KINDS, BadAnswer, Kind
+from annotation.kinds import BadAnswer, Rankable
 from annotation.mapping import Draft
 from annotation.models import Import, Project
 from annotation.storing import Counts, ImportRefused, Writer
@@ -46,6 +47,22 @@ class Lookup:
         if str(reference) not in self.records:
             raise Problem(line, self.field, f"no record with {self.key} {reference!r} in the joined file")
         record[self.field] = self.records[str(reference)]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the project's questions take: how many responses, and who reads imported ranks."""
+
+    fewest: int
+    most: int
+    asked: str
+    kind: Rankable | None
+
+
+def wanted_by(project: Project) -> Wanted:
+    (fewest, most), ranked = asking.limits(project), asking.ranked_question(project)
+    asked = " with a ".join(question.kind.name for question in asking.questions_of(project))
+    return Wanted(fewest, most, asked, ranked[1] if ranked else None)
 
 
 def read_lookup(*, field: str, key: str, file: BinaryIO) -> Lookup:
@@ -110,7 +127,7 @@ def first_records(path: Path, count: int) -> list[dict[str, Any]]:
 
 
 def drafts(
-    file: BinaryIO, mapping: Mapping[str, str], kind: Kind, counts: Counts, lookups: Iterable[Lookup] = ()
+    file: BinaryIO, mapping: Mapping[str, str], wanted: Wanted, counts: Counts, lookups: Iterable[Lookup] = ()
 ) -> Iterator[Draft]:
     """Every wanted record as a checked draft. Raises ImportRefused with all problems found, up to twenty."""
     problems: list[Problem] = []
@@ -122,7 +139,7 @@ def drafts(
                 if record is None:
                     continue
                 counts.lines += 1
-                item = _one(line, record, mapping, kind, counts, lookups)
+                item = _one(line, record, mapping, wanted, counts, lookups)
                 if item and (first := seen.setdefault(item.key, line)) != line:
                     raise Problem(line, mapping["id"], f"the id {item.key!r} stands on line {first} already")
             except jsonl.Unreadable:
@@ -143,7 +160,12 @@ def drafts(
 
 
 def _one(
-    line: int, record: dict[str, Any], mapping: Mapping[str, str], kind: Kind, counts: Counts, lookups: Iterable[Lookup]
+    line: int,
+    record: dict[str, Any],
+    mapping: Mapping[str, str],
+    wanted: Wanted,
+    counts: Counts,
+    lookups: Iterable[Lookup],
 ) -> Draft | None:
     if not mappings.is_wanted(record, mapping):
         counts.left_out += 1
@@ -151,14 +173,18 @@ def _one(
     for lookup in lookups:
         lookup.join(line, record)
     item = mappings.draft(line, record, mapping)
-    if not kind.fewest <= len(item.responses) <= kind.most:
-        wanted = str(kind.fewest) if kind.fewest == kind.most else f"{kind.fewest} to {kind.most}"
+    if not wanted.fewest <= len(item.responses) <= wanted.most:
+        number = str(wanted.fewest) if wanted.fewest == wanted.most else f"{wanted.fewest} to {wanted.most}"
         raise Problem(
-            line, mapping["responses"], f"{len(item.responses)} responses, where a {kind.name} takes {wanted}"
+            line,
+            mapping.get("responses", ""),
+            f"{len(item.responses)} responses, where a {wanted.asked} takes {number}",
         )
     for _, ranks in item.judgements:
         try:
-            kind.from_ranks(ranks)
+            if wanted.kind is None:
+                raise BadAnswer("the project asks for no order of the answers, so there is no place for ranks")
+            wanted.kind.from_ranks(ranks)
         except BadAnswer as wrong:
             raise Problem(line, mapping.get("ranks", "votes"), str(wrong)) from None
     return item
@@ -178,7 +204,7 @@ def import_file(
         words = mappings.check_mapping(mapping)
     except Problem as problem:
         raise ImportRefused([problem]) from None
-    question = project.questions.get()
+    wanted, ranked = wanted_by(project), asking.ranked_question(project)
     counts = Counts()
     with transaction.atomic():
         # one import a project at a time: positions and pseudonyms are given in order
@@ -186,8 +212,8 @@ def import_file(
         done = Import.objects.get(pk=batch.pk)
         if done.done_at:  # sent twice: the first was quicker
             return Counts(**done.counts)
-        writer = Writer(project=project, batch=batch, question=question.name, kind=KINDS[question.kind], counts=counts)
-        source = drafts(file, words, writer.kind, counts, lookups)
+        writer = Writer(project=project, batch=batch, ranked=ranked, counts=counts)
+        source = drafts(file, words, wanted, counts, lookups)
         while some := list(itertools.islice(source, BATCH)):
             writer.write(some)
         Import.objects.filter(pk=batch.pk).update(

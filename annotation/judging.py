@@ -8,8 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from annotation import assigning
-from annotation.kinds import KINDS
+from annotation import asking, assigning
 from annotation.models import Assignment, Item, Judgement, Membership
 
 
@@ -27,8 +26,9 @@ class ItemTaken(Refused):
 
 def read_answers(*, assignment: Assignment, form: Mapping[str, str]) -> dict[str, Any]:
     """The answers in a submitted form, by question. Raises BadAnswer."""
-    questions = assignment.item.project.questions.all()
-    return {question.name: KINDS[question.kind].read(form, assignment.order) for question in questions}
+    questions = asking.questions_of(assignment.item.project)
+    subject = asking.subject_of(assignment.item, assignment.order)
+    return asking.read(questions=questions, form=form, subject=subject)
 
 
 @transaction.atomic
@@ -51,10 +51,11 @@ def submit(
     last = (
         Judgement.objects.filter(item_id=assignment.item_id, member_id=assignment.member_id).order_by("version").last()
     )
-    guidelines = assignment.item.project.guidelines.last()
+    project = assignment.item.project
+    guidelines = project.guidelines.last()
     version = guidelines.version if guidelines else 0
-    said = (answers, assignment.order, version)
-    if last is not None and (last.answers, last.order, last.guidelines_version) == said:
+    said = (answers, assignment.order, version, project.schema_version)
+    if last is not None and (last.answers, last.order, last.guidelines_version, last.schema_version) == said:
         return last  # looked at again and left as it was: no correction
     judgement = Judgement.objects.create(
         item_id=assignment.item_id,
@@ -65,6 +66,7 @@ def submit(
         answers=answers,
         order=assignment.order,
         guidelines_version=version,
+        schema_version=project.schema_version,
         active_ms=active_ms,
         started_at=assignment.started_at,
     )

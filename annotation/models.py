@@ -16,6 +16,18 @@ class Project(models.Model):
     name = models.CharField(max_length=120)
     slug = models.SlugField(max_length=80, unique=True)
     overlap = models.PositiveSmallIntegerField(default=1, help_text="How many people judge each item.")
+    schema_version = models.PositiveIntegerField(default=1, help_text="The version of the questions asked now.")
+    mask_names = models.BooleanField(default=False, help_text="Hide where an answer says which model wrote it.")
+    show_agreement = models.BooleanField(default=False, help_text="Annotators see how far they agree with the others.")
+    correct_hours = models.PositiveIntegerField(
+        null=True, blank=True, help_text="For how long a judgement can be corrected; empty: always."
+    )
+    break_minutes = models.PositiveSmallIntegerField(
+        default=50, help_text="Minutes of work after which a break is suggested; 0: never."
+    )
+    live_model = models.CharField(
+        max_length=200, blank=True, help_text="The model that people talk with to collect conversations; empty: none."
+    )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -35,6 +47,8 @@ class Guidelines(models.Model):
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="guidelines")
     version = models.PositiveIntegerField()
     text = models.TextField(blank=True)
+    examples = models.JSONField(default=list, help_text="A list of {prompt, answers: [{text, verdict}], why}.")
+    change = models.TextField(blank=True, help_text="What is new against the version before, in the lead's words.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -46,18 +60,24 @@ class Guidelines(models.Model):
 
 
 class Question(models.Model):
-    """What is asked about an item; `kind` names a file in annotation/kinds."""
+    """What is asked about an item, in one version of the project's schema; `kind` names a file in annotation/kinds.
+
+    A change writes all questions anew under the next version; judgements pin the one they answered.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="questions")
+    version = models.PositiveIntegerField(default=1)
     name = models.SlugField(max_length=40)
     kind = models.CharField(max_length=20)
     title = models.CharField(max_length=200)
     help = models.TextField(blank=True)
+    options = models.JSONField(default=dict, help_text="In the shape of its kind's schema.")
+    required = models.BooleanField(default=True)
     position = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
-        ordering = ["position"]
-        constraints = [models.UniqueConstraint(fields=["project", "name"], name="question_name_once")]
+        ordering = ["version", "position"]
+        constraints = [models.UniqueConstraint(fields=["project", "version", "name"], name="question_name_once")]
 
     def __str__(self) -> str:
         return f"{self.project}: {self.title}"
@@ -73,6 +93,7 @@ class Membership(models.Model):
     role = models.CharField(max_length=12, choices=[("annotator", "Annotator"), ("lead", "Lead")], default="annotator")
     pseudonym = models.CharField(max_length=80, help_text="The only name that leaves the project.")
     active = models.BooleanField(default=True)
+    guidelines_read = models.PositiveIntegerField(default=0, help_text="The version of the guidelines they confirmed.")
 
     class Meta:
         constraints = [
@@ -116,6 +137,8 @@ class Item(models.Model):
     position = models.PositiveIntegerField()
     prompt = models.JSONField(help_text="A list of {role, content}.")
     context = models.JSONField(default=list, help_text="Reference passages: a list of {title, text}.")
+    topic = models.CharField(max_length=100, blank=True, help_text="The field of knowledge it belongs to.")
+    warning = models.CharField(max_length=300, blank=True, help_text="Shown before the item itself is.")
     group = models.CharField(max_length=200, help_text="Items of one group stay on one side of every split.")
     digest = models.CharField(max_length=64, help_text="SHA-256 of prompt, context and responses.")
     imported = models.PositiveSmallIntegerField(default=0, help_text="Judgements that came with it.")
@@ -182,6 +205,17 @@ class Assignment(models.Model):
         return f"{self.item} for {self.member}"
 
 
+class Draft(models.Model):
+    """What somebody has entered for an item and not sent yet: the form's fields, for whichever browser they come back with."""
+
+    assignment = models.OneToOneField(Assignment, on_delete=models.CASCADE, related_name="draft")
+    fields = models.JSONField()
+    saved_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"draft of {self.assignment}"
+
+
 class Judgement(models.Model):
     """One annotator's answers to one item, for ever. A correction is a new one that supersedes it.
 
@@ -196,6 +230,7 @@ class Judgement(models.Model):
     answers = models.JSONField(help_text="Question name -> answer, in the shape of the question's kind.")
     order = models.JSONField(default=list, help_text="Response positions, as they were shown; empty if imported.")
     guidelines_version = models.PositiveIntegerField(default=0)
+    schema_version = models.PositiveIntegerField(default=1)
     origin = models.CharField(max_length=8, default="live", help_text="live or import")
     active_ms = models.PositiveIntegerField(null=True, help_text="Milliseconds at work, without idle time.")
     started_at = models.DateTimeField(null=True)
@@ -217,3 +252,47 @@ class Judgement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.item} by {self.member}, version {self.version}"
+
+
+class Flag(models.Model):
+    """Something is wrong with an item; a lead settles it."""
+
+    REASONS = ("harmful", "personal data", "broken or unreadable", "prompt makes no sense", "other")
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="flags")
+    member = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="flags")
+    reason = models.CharField(max_length=40)
+    note = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    settled_at = models.DateTimeField(null=True)
+    settled_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.item}: {self.reason}"
+
+
+class Feedback(models.Model):
+    """What a reviewer says of a judgement to who made it, or an answer to that (`replies_to`).
+
+    With `asks_again` the judgement comes back to its annotator; a correction, or their answer, settles it.
+    """
+
+    judgement = models.ForeignKey(Judgement, on_delete=models.CASCADE, related_name="feedback")
+    replies_to = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="replies")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    text = models.TextField(blank=True)
+    asks_again = models.BooleanField(default=False)
+    guidelines_version = models.PositiveIntegerField(null=True, help_text="The version that made somebody ask again.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    read_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["judgement"], condition=Q(settled_at=None), name="open_feedback")]
+
+    def __str__(self) -> str:
+        return f"{self.judgement}: {self.text[:40]}"

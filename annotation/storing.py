@@ -8,12 +8,13 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import F, Max, Value
 from django.db.models.functions import Greatest
 
 from annotation.formats.jsonl import Problem
-from annotation.kinds import Kind
+from annotation.kinds import Rankable
 from annotation.mapping import Draft
 from annotation.models import Import, Item, Judgement, Membership, Project, Response
 
@@ -42,8 +43,8 @@ class Counts:
 class Writer:
     """Stores drafts batch by batch. The caller holds the project's row, so that positions and pseudonyms are given in order."""
 
-    def __init__(self, *, project: Project, batch: Import, question: str, kind: Kind, counts: Counts) -> None:
-        self.project, self.batch, self.question, self.kind, self.counts = project, batch, question, kind, counts
+    def __init__(self, *, project: Project, batch: Import, ranked: tuple[str, Rankable] | None, counts: Counts) -> None:
+        self.project, self.batch, self.ranked, self.counts = project, batch, ranked, counts
         last = Item.objects.filter(project=project).aggregate(last=Max("position"))["last"]
         self.position = 0 if last is None else last + 1
         self.members = {m.pseudonym: m for m in project.memberships.all()}
@@ -97,7 +98,8 @@ class Writer:
                 item=items[draft.key],
                 member=self._member(draft.line, pseudonym),
                 key=uuid.uuid4(),
-                answers={self.question: self.kind.from_ranks(ranks)},
+                answers=self._answers(ranks),
+                schema_version=self.project.schema_version,
                 origin="import",
             )
             for draft in some
@@ -109,6 +111,10 @@ class Writer:
         for number, ids in _by_number(judgements).items():
             taken = Item.objects.filter(pk__in=ids)
             taken.update(imported=F("imported") + number, free=Greatest(F("free") - number, Value(0)))
+
+    def _answers(self, ranks: list[int | None]) -> dict[str, Any]:
+        question, kind = self.ranked  # type: ignore[misc] # drafts with ranks are refused without
+        return {question: kind.from_ranks(ranks)}
 
     def _member(self, line: int, pseudonym: str) -> Membership:
         member = self.members.get(pseudonym)

@@ -103,7 +103,9 @@ def claim(project: Project, user: User) -> Assignment:
 def judge(project: Project, user: User, form: Mapping[str, str] | None = None) -> Judgement:
     """Claims the next item and judges it; by default the answers rank as they were shown."""
     assignment = claim(project, user)
-    shown = {f"rank-{place}": str(place + 1) for place in range(len(assignment.order))} | {"choice": "3"}
+    shown = {f"ranking.rank-{place}": str(place + 1) for place in range(len(assignment.order))} | {
+        "comparison.choice": "3"
+    }
     answers = judging.read_answers(assignment=assignment, form=form or shown)
     return judging.submit(assignment=assignment, answers=answers, key=uuid.uuid4())
 

@@ -20,10 +20,9 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 
-from annotation import judging
-from annotation.kinds import KINDS
+from annotation import asking, judging
+from annotation.kinds import KINDS, Subject
 from annotation.models import Item, Judgement, Project
-from feinschliff import rows as row_kinds
 from training.models import Snapshot
 from webapp.people import auditing
 from webapp.people.models import User
@@ -32,6 +31,10 @@ from webapp.people.models import User
 OFFERED = {
     "ranking": "Rankings: one row a judgement, ties kept",
     "pair": "Pairs: every better and worse answer of a judgement, ties dropped",
+    "rating": "Ratings: one row an answer, with its scores by aspect",
+    "unpaired": "Unpaired: single answers that are good or bad",
+    "demonstration": "Demonstrations: what people wrote or corrected",
+    "label": "Labels: one row a label that was given",
 }
 SPLITS = ("train", "heldout")
 
@@ -121,8 +124,7 @@ def _one_moment() -> None:
 
 
 def _rows_of(project: Project, kind: str, heldout: float, seed: int) -> Frozen:
-    question = project.questions.get()
-    asked = KINDS[question.kind]
+    asked = _Versions(project)
     judgements = list(judging.current(project_id=project.pk).select_related("member").order_by("item__position", "id"))
     if not judgements:
         raise CannotFreeze("There are no judgements yet. Judge some items, or import ranks with them, then freeze.")
@@ -136,28 +138,41 @@ def _rows_of(project: Project, kind: str, heldout: float, seed: int) -> Frozen:
     frozen = Frozen()
     for judgement in judgements:
         item = items[judgement.item_id]
-        answer = judgement.answers[question.name]
-        ranking = _ranking(item, judgement, asked.ranks(answer, len(item.responses.all())))
-        made = _projected(kind, ranking, asked.strength(answer), frozen.dropped)
+        made = list(_projected(kind, asked.of(judgement), item, judgement, frozen.dropped))
         frozen.rows[side[item.group]].extend(made)
         if made:
             frozen.judgement_ids.append(judgement.pk)
     if not frozen.judgement_ids:
-        raise CannotFreeze("Every judgement is a tie: as pairs, nothing is left of them. Freeze rankings instead.")
+        raise CannotFreeze(_nothing(project, kind, frozen.dropped))
     return frozen
 
 
-def _ranking(item: Item, judgement: Judgement, ranks: list[int | None]) -> dict[str, Any]:
-    return {
-        "prompt": _prompt(item),
-        "completions": [response.text for response in item.responses.all()],
-        "ranks": ranks,
-        "weight": 1.0,
-        "item": item.key,
-        "annotators": [judgement.member.pseudonym],
-        "group": item.group,
-        "judgements": [judgement.pk],
-    }
+class _Versions:
+    """The questions of each version of the schema, looked up once."""
+
+    def __init__(self, project: Project) -> None:
+        self.project, self.known = project, dict[int, list[asking.Asked]]()
+
+    def of(self, judgement: Judgement) -> list[asking.Asked]:
+        version = judgement.schema_version
+        if version not in self.known:
+            self.known[version] = asking.questions_of(self.project, version)
+        return self.known[version]
+
+
+def offered_by(project: Project) -> dict[str, str]:
+    """The kinds of rows that what the project ever asked can become, with what each is."""
+    kinds = {row for kind in project.questions.values_list("kind", flat=True).distinct() for row in KINDS[kind].rows}
+    return {kind: text for kind, text in OFFERED.items() if kind in kinds}
+
+
+def _nothing(project: Project, kind: str, dropped: dict[str, int]) -> str:
+    offered = offered_by(project)
+    if kind not in offered:
+        return f"No question of this project becomes rows of kind {kind}. It can be frozen as: {', '.join(offered)}."
+    if kind == "pair" and dropped.get("ties"):
+        return "Every judgement is a tie: as pairs, nothing is left of them. Freeze rankings instead."
+    return f"No judgement holds anything that becomes a row of kind {kind}. It can be frozen as: {', '.join(offered)}."
 
 
 def _prompt(item: Item) -> Any:  # noqa: ANN401 - a text, or a list of messages
@@ -172,14 +187,22 @@ def _prompt(item: Item) -> Any:  # noqa: ANN401 - a text, or a list of messages
 
 
 def _projected(
-    kind: str, ranking: dict[str, Any], strength: float | None, dropped: dict[str, int]
-) -> list[dict[str, Any]]:
-    if kind == "ranking":
-        return [ranking]
-    pairs, ties = row_kinds.ranking_to_pairs(ranking)
-    if ties:
-        dropped["ties"] = dropped.get("ties", 0) + ties
-    return [pair | {"margin": strength} for pair in pairs]
+    kind: str, questions: list[asking.Asked], item: Item, judgement: Judgement, dropped: dict[str, int]
+) -> Iterator[dict[str, Any]]:
+    """What one judgement becomes, with the bookkeeping that every row carries."""
+    texts = [response.text for response in item.responses.all()]
+    subject = Subject(order=range(len(texts)), texts=texts, prompt=_prompt(item))
+    carried = {
+        "weight": 1.0, "item": item.key, "annotators": [judgement.member.pseudonym], "group": item.group,
+        "judgements": [judgement.pk],
+    }  # fmt: skip
+    for asked in questions:
+        if kind not in asked.kind.rows or asked.name not in judgement.answers:
+            continue
+        rows, lost = asked.project(kind, judgement.answers[asked.name], subject)
+        for name, count in lost.items():
+            dropped[name] = dropped.get(name, 0) + count
+        yield from (carried | row for row in rows)
 
 
 def _counts(frozen: Frozen) -> dict[str, Any]:

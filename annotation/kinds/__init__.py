@@ -1,12 +1,13 @@
 """The kinds of question, one file each. `KINDS` is the list that everything else asks.
 
-A kind reads what the desk's form sends, says what its answer means, and projects it to ranks for freezing.
+A kind says what can be chosen about it, reads what the desk's form sends, says what its answer means, and projects it to
+rows for trainers. Its template is annotation/desk/kinds/<name>.html, its widget static/annotation/widgets/<name>.js.
 """
 
-from annotation.kinds.answer import BadAnswer, Kind
+from annotation.kinds.answer import BadAnswer, Fields, Kind, Options, Projection, Rankable, Subject
 from annotation.kinds.comparison import Comparison
 from annotation.kinds.ranking import Ranking
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (Ranking(), Comparison())}
 
-__all__ = ["KINDS", "BadAnswer", "Kind"]
+__all__ = ["KINDS", "BadAnswer", "Fields", "Kind", "Options", "Projection", "Rankable", "Subject"]

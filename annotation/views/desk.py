@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from django.http import HttpResponse
@@ -10,8 +12,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from annotation import assigning, belonging, judging
-from annotation.kinds import KINDS, BadAnswer
+from annotation import asking, assigning, belonging, judging
+from annotation.kinds import BadAnswer, Subject
 from annotation.models import Assignment, Judgement, Membership
 from annotation.rendering import plain
 from annotation.rendering import render as render_text
@@ -87,7 +89,7 @@ def mine(request: ProjectRequest, slug: str) -> HttpResponse:
     judgements = [
         {
             "item": plain(row.item.prompt[-1]["content"], 90),
-            "summary": _summary(row),
+            "summary": asking.summary(row),
             "saved_at": row.submitted_at,
             "url": reverse("assignment", args=[slug, pages[row.item_id]]),
             "corrected": row.version > 1,
@@ -124,9 +126,9 @@ def _page(
     key: uuid.UUID | None = None,
 ) -> HttpResponse:
     item, project = assignment.item, request.project
-    question = project.questions.get()
+    questions = asking.questions_of(project)
+    subject = asking.subject_of(item, assignment.order)
     current = Judgement.objects.filter(item=item, member=assignment.member, superseded_by=None).first()
-    responses = {response.position: response for response in item.responses.all()}
     guidelines = project.guidelines.last()
     context = {
         "project": project,
@@ -137,11 +139,10 @@ def _page(
         "passages": [{"title": p["title"], "html": render_text(p["text"]), "raw": p["text"]} for p in item.context],
         "responses": [
             {"index": place, "letter": chr(65 + place), "html": render_text(text), "raw": text}
-            for place, text in enumerate(responses[position].text for position in assignment.order)
+            for place, text in enumerate(subject.texts[position] for position in assignment.order)
         ],
-        "question": {"name": question.name, "kind": question.kind, "title": question.title, "help": question.help},
-        "answer": _entered(request, question.kind, assignment)
-        or (KINDS[question.kind].shown(current.answers[question.name], assignment.order) if current else None),
+        "questions": [_question(number, asked, subject) for number, asked in enumerate(questions, 1)],
+        "entered": json.dumps(_entered(request) or (_said(questions, current, subject) if current else {})),
         "last": _last(assignment.member, but_not=assignment),
         "guidelines_html": render_text(guidelines.text) if guidelines else "",
         "submit_url": reverse("submit", args=[project.slug, assignment.pk]),
@@ -154,15 +155,31 @@ def _page(
     return render(request, "annotation/desk/judge.html", context, status=status)
 
 
-def _entered(request: ProjectRequest, kind: str, assignment: Assignment) -> dict[str, Any] | None:
+def _question(number: int, asked: asking.Asked, subject: Subject) -> dict[str, Any]:
+    """What a question's template gets as `q`; `fields` is what its form fields' names begin with."""
+    kind = asked.kind
+    return {
+        "number": number, "name": asked.name, "title": asked.title, "help": asked.help, "required": asked.required,
+        "kind": kind.name, "place": kind.place, "options": asked.options, "fields": f"{asked.name}.",
+        "template": f"annotation/desk/kinds/{kind.name}.html", "keys": f"annotation/desk/kinds/{kind.name}_keys.html",
+    }  # fmt: skip
+
+
+def _said(questions: list[asking.Asked], judgement: Judgement, subject: Subject) -> dict[str, Any]:
+    """The form's fields of a judgement; of one under an older schema, what still is an answer."""
+    fields: dict[str, Any] = {}
+    for asked in questions:
+        with suppress(BadAnswer, KeyError):
+            answer = asked.kind.check(judgement.answers[asked.name], subject, asked.options)
+            fields |= asked.fields(answer, subject)
+    return fields
+
+
+def _entered(request: ProjectRequest) -> dict[str, list[str]]:
     """What a refused form held, so that nobody types it twice."""
     if request.method != "POST":
-        return None
-    if kind == "comparison":
-        choice = request.POST.get("choice", "")
-        return {"choice": int(choice)} if choice in ("-3", "-2", "-1", "0", "1", "2", "3") else None
-    texts = [request.POST.get(f"rank-{place}", "") for place in range(len(assignment.order))]
-    return {"ranks": [int(t) if t.isascii() and t.isdigit() and len(t) < 3 else None for t in texts]}
+        return {}
+    return {name: request.POST.getlist(name) for name in request.POST if "." in name}
 
 
 def _progress(member: Membership) -> assigning.Progress:
@@ -178,13 +195,8 @@ def _last(member: Membership, but_not: Assignment | None = None) -> dict[str, An
     return {
         "url": reverse("assignment", args=[member.project.slug, page.pk]),
         "saved_at": last.submitted_at,
-        "summary": _summary(last),
+        "summary": asking.summary(last),
     }
-
-
-def _summary(judgement: Judgement) -> str:
-    question = judgement.item.project.questions.get()
-    return KINDS[question.kind].summary(judgement.answers[question.name], judgement.order)
 
 
 def _active_ms(request: ProjectRequest) -> int | None:

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST
 
-from annotation import importing
+from annotation import asking, importing
 from annotation import mapping as mappings
 from annotation.formats.jsonl import Problem
 from annotation.importing import ImportRefused
@@ -53,7 +53,7 @@ def upload(request: ProjectRequest, slug: str) -> HttpResponse:
                 problems = refusal.problems
     context = {
         "project": request.project,
-        "question": request.project.questions.get(),
+        "limits": asking.limits(request.project),
         "problems": problems,
         "imports": request.project.imports.select_related("created_by")[:50],
     }

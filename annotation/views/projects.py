@@ -12,7 +12,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
-from annotation import assigning, belonging, judging
+from annotation import asking, assigning, belonging, judging
 from annotation.kinds import KINDS
 from annotation.models import Item, Judgement, Membership, Project
 from annotation.rendering import plain
@@ -26,7 +26,7 @@ class NewProject(forms.Form):
 
     name = forms.CharField(max_length=120, help_text="What people will see in their list.")
     question = forms.ChoiceField(
-        choices=[(kind.name, f"{kind.name.capitalize()}: {kind.title.lower()}") for kind in KINDS.values()],
+        choices=[(kind.name, f"{kind.name.capitalize()}: {str(kind.title).lower()}") for kind in KINDS.values()],
         widget=forms.RadioSelect,
         initial="ranking",
         help_text="A ranking takes two to ten answers an item, a comparison two.",
@@ -88,7 +88,7 @@ def overview(request: ProjectRequest, slug: str) -> HttpResponse:
     manages = may(request.user, "manage", request.role)
     context = {
         "project": found,
-        "question": found.questions.get(),
+        "questions": asking.questions_of(found),
         "progress": state,
         "judgements": current.count(),
         "live_judgements": current.filter(origin="live").count(),
@@ -146,11 +146,8 @@ def _judgement_counts(item_ids: list[int]) -> dict[int, int]:
 def item(request: ProjectRequest, slug: str, item_id: int) -> HttpResponse:
     """One item with what people said of it, for leads: here sources and annotators' pseudonyms are shown."""
     found = get_object_or_404(Item, pk=item_id, project=request.project)
-    question = request.project.questions.get()
-    kind = KINDS[question.kind]
-    order = list(range(found.responses.count()))
     judgements = [
-        {"judgement": row, "summary": kind.summary(row.answers[question.name], order)}
+        {"judgement": row, "summary": asking.summary(row, by_position=True)}
         for row in Judgement.objects.filter(item=found).select_related("member").order_by("-id")
     ]
     superseded = set(

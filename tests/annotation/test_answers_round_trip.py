@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from annotation.kinds import KINDS
+from annotation.kinds import KINDS, Fields, Subject, comparison, ranking
 from annotation.kinds.answer import BadAnswer, competition_ranks
 from annotation.models import Assignment, Judgement
-from tests.annotation.test_judging import selected
+from tests.annotation.test_judging import entered, selected
 from tests.builders import add_items, claim, person, project_of, signed_in
 from tests.webapp.page_reading import Page
 
-RANKING, COMPARISON = KINDS["ranking"], KINDS["comparison"]
+RANKING, COMPARISON = ranking.Ranking(), comparison.Comparison()
 PATIENT = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 orders = st.integers(2, 10).flatmap(lambda count: st.permutations(range(count)))
@@ -34,14 +36,20 @@ def rankings(draw: st.DrawFn) -> tuple[list[int], list[int | None]]:
 
 
 def form_of(ranks: list[int | None]) -> dict[str, str]:
-    return {f"rank-{place}": "" if rank is None else str(rank) for place, rank in enumerate(ranks)}
+    return {f"ranking.rank-{place}": "" if rank is None else str(rank) for place, rank in enumerate(ranks)}
+
+
+def as_form(question: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{question}.{name}": value for name, value in fields.items()}
 
 
 @given(rankings())
 def test_a_ranking_is_read_kept_and_shown_as_it_was_meant(case: tuple[list[int], list[int | None]]) -> None:
     order, typed = case
-    answer = RANKING.read(form_of(typed), order)
-    assert RANKING.check(answer, len(order)) == answer
+    subject, options = Subject(order), ranking.Options()
+    answer = RANKING.read(Fields(form_of(typed), "ranking"), subject, options)
+    assert answer is not None
+    assert RANKING.check(answer, subject, options) == answer
     for place, position in enumerate(order):
         for other_place, other in enumerate(order):
             one, two = typed[place], typed[other_place]
@@ -49,9 +57,9 @@ def test_a_ranking_is_read_kept_and_shown_as_it_was_meant(case: tuple[list[int],
             assert (kept is None) == (one is None)
             if one is not None and two is not None:
                 assert (one < two) == (kept < other_kept)
-    shown = RANKING.shown(answer, order)["ranks"]
-    assert shown == competition_ranks(typed)
-    assert RANKING.read(form_of(shown), order) == answer
+    shown = RANKING.fields(answer, subject, options)
+    assert shown == {f"rank-{n}": "" if rank is None else str(rank) for n, rank in enumerate(competition_ranks(typed))}
+    assert RANKING.read(Fields(as_form("ranking", shown), "ranking"), subject, options) == answer
     assert RANKING.ranks(answer, len(order)) == answer["ranks"]
     assert RANKING.from_ranks(answer["ranks"]) == answer
 
@@ -61,7 +69,10 @@ def test_the_summary_of_a_ranking_speaks_of_the_letters_that_were_shown(
     case: tuple[list[int], list[int | None]],
 ) -> None:
     order, typed = case
-    summary = RANKING.summary(RANKING.read(form_of(typed), order), order)
+    subject, options = Subject(order), ranking.Options()
+    answer = RANKING.read(Fields(form_of(typed), "ranking"), subject, options)
+    assert answer is not None
+    summary = RANKING.summary(answer, subject, options)
     ranked, _, left = summary.partition(" (not ranked: ")
     tiers = [set(tier.split(" = ")) for tier in ranked.split(" > ")]
     expected = {rank: {chr(65 + place) for place, one in enumerate(typed) if one == rank} for rank in typed if rank}
@@ -73,16 +84,18 @@ def test_the_summary_of_a_ranking_speaks_of_the_letters_that_were_shown(
 
 @given(order=st.permutations(range(2)), choice=choices)
 def test_a_comparison_is_read_kept_and_shown_as_it_was_meant(order: list[int], choice: str) -> None:
-    answer = COMPARISON.read({"choice": choice}, order)
-    assert COMPARISON.check(answer, 2) == answer
-    assert COMPARISON.shown(answer, order) == {"choice": int(choice)}
+    subject, options = Subject(order), comparison.Options()
+    answer = COMPARISON.read(Fields({"comparison.choice": choice}, "comparison"), subject, options)
+    assert answer is not None
+    assert COMPARISON.check(answer, subject, options) == answer
+    assert COMPARISON.fields(answer, subject, options) == {"choice": choice}
     first_shown_wins = answer["winner"] == order[0] + 1
     assert (int(choice) > 0) == first_shown_wins
     ranks = COMPARISON.ranks(answer, 2)
     assert (int(choice) == 0) == (ranks[0] == ranks[1])
     if int(choice):
         assert ranks[order[0 if int(choice) > 0 else 1]] == 1
-    assert COMPARISON.summary(answer, order)[0] == ("A" if int(choice) >= 0 else "B")
+    assert COMPARISON.summary(answer, subject, options)[0] == ("A" if int(choice) >= 0 else "B")
 
 
 ANYTHING = st.recursive(
@@ -96,9 +109,11 @@ ANYTHING = st.recursive(
 
 @given(answer=ANYTHING, count=st.integers(0, 11))
 def test_a_stored_shape_is_checked_and_never_a_fault(answer: object, count: int) -> None:
+    subject = Subject(range(count), ["some text"] * count)
     for kind in KINDS.values():
         try:
-            assert kind.check(kind.check(answer, count), count) == kind.check(answer, count)
+            checked = kind.check(answer, subject, kind.schema())
+            assert kind.check(checked, subject, kind.schema()) == checked
         except BadAnswer as wrong:
             assert str(wrong)
 
@@ -149,9 +164,8 @@ def test_a_comparison_over_http_is_stored_and_comes_back_on_the_page(
     client, assignment = scale
     Assignment.objects.update(order=order)
     page = f"/p/answers/judge/{assignment.pk}/"
-    assert client.post(f"{page}submit/", {"key": str(uuid.uuid4()), "choice": choice}).status_code == 302
+    assert client.post(f"{page}submit/", {"key": str(uuid.uuid4()), "comparison.choice": choice}).status_code == 302
     stored = Judgement.objects.latest("id").answers["comparison"]
     better = order[0] if int(choice) > 0 else order[1]
     assert stored == {"winner": 0 if choice == "0" else better + 1, "strength": abs(int(choice)) or None}
-    radios = [field for field in Page(client.get(page).text).all("input") if field.get("name") == "choice"]
-    assert [field["value"] for field in radios if "checked" in field] == [choice]
+    assert entered(client.get(page)) == {"comparison.choice": choice}

@@ -29,7 +29,7 @@ def submit_one(member: Membership) -> int | None:
     assignment = assigning.next_for(member=member)
     if assignment is None:
         return None
-    form = {f"rank-{place}": str(place + 1) for place in range(4)}
+    form = {f"ranking.rank-{place}": str(place + 1) for place in range(4)}
     answers = judging.read_answers(assignment=assignment, form=form)
     return judging.submit(assignment=assignment, answers=answers, key=uuid.uuid4()).item_id
 
@@ -48,7 +48,7 @@ def work_through(member: Membership) -> list[int]:
         elif fate < 0.4:
             Assignment.objects.filter(pk=assignment.pk, state="open").update(leased_until=Now())
         else:
-            form = {f"rank-{place}": str(place + 1) for place in range(4)}
+            form = {f"ranking.rank-{place}": str(place + 1) for place in range(4)}
             answers = judging.read_answers(assignment=assignment, form=form)
             try:
                 done.append(judging.submit(assignment=assignment, answers=answers, key=uuid.uuid4()).item_id)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -18,7 +20,7 @@ from tests.webapp.page_reading import Page
 from webapp.people.models import User
 
 pytestmark = pytest.mark.django_db
-RANKED = {"rank-0": "2", "rank-1": "1", "rank-2": "2", "rank-3": ""}
+RANKED = {"ranking.rank-0": "2", "ranking.rank-1": "1", "ranking.rank-2": "2", "ranking.rank-3": ""}
 
 
 @pytest.fixture
@@ -51,16 +53,17 @@ def by_position(order: list[int], ranks: list[int | None]) -> list[int | None]:
     return stored
 
 
+def entered(answer: HttpResponse) -> dict[str, Any]:
+    """What the page fills the form's fields with."""
+    (found,) = (form["data-entered"] for form in Page(answer.text).all("form") if "data-entered" in form)
+    return json.loads(found)
+
+
 def selected(answer: HttpResponse) -> list[str]:
     """What a ranking page shows as chosen, from the first answer to the last."""
-    chosen, name = {}, ""
-    for tag, attributes in Page(answer.text).elements:
-        if tag == "select":
-            name = attributes.get("name", "")
-            chosen[name] = ""
-        elif tag == "option" and "selected" in attributes:
-            chosen[name] = attributes["value"]
-    return [chosen[f"rank-{place}"] for place in range(4)]
+    given = entered(answer)
+    values = [given.get(f"ranking.rank-{place}", "") for place in range(4)]
+    return [value[0] if isinstance(value, list) else value for value in values]
 
 
 def test_what_was_submitted_is_stored_by_position_with_all_that_belongs_to_it(
@@ -88,7 +91,7 @@ def test_the_same_post_twice_is_one_judgement(client: Client, project: Project, 
 def test_the_same_key_with_another_answer_is_refused_with_409(client: Client, project: Project, ada: User) -> None:
     assignment, key = claim(project, ada), uuid.uuid4()
     post(client, assignment, RANKED, key)
-    answer = post(client, assignment, RANKED | {"rank-0": "1"}, key)
+    answer = post(client, assignment, RANKED | {"ranking.rank-0": "1"}, key)
     assert answer.status_code == 409
     assert "sent before with another answer" in answer.text
     assert selected(answer) == ["1", "1", "2", ""]
@@ -115,7 +118,7 @@ def test_a_correction_supersedes_and_both_are_kept(client: Client, project: Proj
     post(client, assignment, RANKED)
     page = client.get(f"/p/{project.slug}/judge/{assignment.pk}/")
     assert selected(page) == ["2", "1", "2", ""]
-    post(client, assignment, RANKED | {"rank-3": "4"})
+    post(client, assignment, RANKED | {"ranking.rank-3": "4"})
     old, new = Judgement.objects.order_by("version")
     assert (new.supersedes, new.version, old.version) == (old, 2, 1)
     assert list(judging.current(project_id=project.pk)) == [new]
@@ -141,7 +144,7 @@ def test_a_correction_is_taken_after_the_lease_ran_out(client: Client, project: 
     post(client, assignment, RANKED)
     Assignment.objects.update(leased_until=timezone.now() - timedelta(days=30))
     assigning.release_expired(project=project)
-    assert post(client, assignment, RANKED | {"rank-3": "4"}).status_code == 302
+    assert post(client, assignment, RANKED | {"ranking.rank-3": "4"}).status_code == 302
     assert Judgement.objects.count() == 2
 
 
@@ -181,15 +184,15 @@ def test_late_work_is_refused_in_words_when_others_have_completed_the_item(
 @pytest.mark.parametrize(
     ("form", "words"),
     [
-        ({}, "Rank at least two answers"),
-        ({"rank-0": "1"}, "Rank at least two answers"),
-        (RANKED | {"rank-1": "first"}, "The rank of answer B is a whole number from 1, not “first”."),
-        (RANKED | {"rank-1": "1.5"}, "not “1.5”"), (RANKED | {"rank-1": "-1"}, "not “-1”"),
-        (RANKED | {"rank-1": "²"}, "not “²”"), (RANKED | {"rank-1": "١"}, "not “١”"),
-        (RANKED | {"rank-1": "0"}, "whole number from 1 (best)"), (RANKED | {"rank-1": "1001"}, "whole number from 1 (best)"),
-        (RANKED | {"rank-1": "9" * 30}, "not “99999999999999999999”"),
-        (RANKED | {"rank-1": "9" * 5000}, "not “99999999999999999999”"),
-        (RANKED | {"rank-1": "<script>alert(1)</script>"}, "not “&lt;script&gt;"),
+        ({"ranking.rank-0": "1"}, "Rank at least two answers"), ({}, "is not answered yet"),
+        (RANKED | {"ranking.rank-1": "first"}, "The rank of answer B is a whole number from 1, not “first”."),
+        (RANKED | {"ranking.rank-1": "1.5"}, "not “1.5”"), (RANKED | {"ranking.rank-1": "-1"}, "not “-1”"),
+        (RANKED | {"ranking.rank-1": "²"}, "not “²”"), (RANKED | {"ranking.rank-1": "١"}, "not “١”"),
+        (RANKED | {"ranking.rank-1": "0"}, "whole number from 1 (best)"),
+        (RANKED | {"ranking.rank-1": "1001"}, "whole number from 1 (best)"),
+        (RANKED | {"ranking.rank-1": "9" * 30}, "not “99999999999999999999”"),
+        (RANKED | {"ranking.rank-1": "9" * 5000}, "not “99999999999999999999”"),
+        (RANKED | {"ranking.rank-1": "<script>alert(1)</script>"}, "not “&lt;script&gt;"),
     ],
 )  # fmt: skip
 def test_a_bad_ranking_is_refused_with_a_sentence_and_what_was_typed_stays(
@@ -199,7 +202,7 @@ def test_a_bad_ranking_is_refused_with_a_sentence_and_what_was_typed_stays(
     answer = post(client, assignment, form, key)
     assert answer.status_code == 400
     assert words in answer.text
-    assert selected(answer)[0] == form.get("rank-0", "")
+    assert selected(answer)[0] == form.get("ranking.rank-0", "")
     assert Page(answer.text).value("key") == str(key)
     assert not Judgement.objects.exists()
     assert post(client, assignment, RANKED, key).status_code == 302
@@ -208,7 +211,7 @@ def test_a_bad_ranking_is_refused_with_a_sentence_and_what_was_typed_stays(
 @pytest.mark.parametrize(
     ("choice", "words"),
     [
-        ("", "Choose which answer"),
+        ("", "is not answered yet"),
         ("4", "from -3 to 3, not “4”"),
         ("9" * 5000, "from -3 to 3"),
         ("A", "not “A”"),
@@ -218,7 +221,7 @@ def test_a_bad_ranking_is_refused_with_a_sentence_and_what_was_typed_stays(
 def test_a_bad_comparison_is_refused_with_a_sentence(client: Client, ada: User, choice: str, words: str) -> None:
     pairs = project_of(None, ada, name="Pairs", question="comparison")
     add_items(pairs, 1)
-    answer = post(client, claim(pairs, ada), {"choice": choice})
+    answer = post(client, claim(pairs, ada), {"comparison.choice": choice})
     assert answer.status_code == 400
     assert words in answer.text
     assert not Judgement.objects.exists()

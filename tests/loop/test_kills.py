@@ -57,7 +57,7 @@ class Annotator(threading.Thread):
             assert action, page
             key = re.search(r'name="key" value="([^"]+)"', page)[1]  # type: ignore[index]
             fields = {"csrfmiddlewaretoken": self.token(page), "key": key, "active_ms": "5"}
-            fields |= {f"rank-{place}": str(place + 1) for place in range(4)}
+            fields |= {f"ranking.rank-{place}": str(place + 1) for place in range(4)}
             self.patiently(lambda action=action, fields=fields: self.post(self.site.address + action[1], fields))
             self.acknowledged.append(uuid.UUID(key))
             time.sleep(0.4)  # there are items for about half a minute of work at full speed

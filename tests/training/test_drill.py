@@ -135,7 +135,8 @@ def drill(
         writes, writers = cursor.fetchone()
     effects = Counter(Model.objects.values_list("run_id", flat=True))
     return {
-        "runs": Run.objects.count(), "kills": kills, "freezes": freezes, "succeeded": Run.objects.filter(state=Run.SUCCEEDED).count(),
+        "runs": Run.objects.count(), "kills": kills, "freezes": freezes,
+        "succeeded": Run.objects.filter(state=Run.SUCCEEDED).count(),
         "effects": effects.total(), "distinct": len(effects), "writes": writes, "writers": writers, "stale": stale_writes(),
         "orphans": len(trainers(home)), "again": Run.objects.filter(attempts__gt=1).count(),
         "seconds": round(time.monotonic() - began, 1),

@@ -224,7 +224,7 @@ def test_a_thing_of_another_project_is_not_there_even_for_those_who_lead_both(wo
 def test_the_assignment_of_somebody_else_is_not_there(world: World) -> None:
     for route in ("assignment", "submit", "skip"):
         for name in ("lin", "root"):
-            assert world.clients[name].post(world.here.url(route), {"rank-0": "1"}).status_code == 404
+            assert world.clients[name].post(world.here.url(route), {"ranking.rank-0": "1"}).status_code == 404
     assert Assignment.objects.get(pk=world.here.names["assignment_id"]).state == Assignment.OPEN
 
 
@@ -232,7 +232,7 @@ def test_a_former_member_sees_the_project_no_longer(world: World) -> None:
     Membership.objects.filter(user__username="ada", project=world.here.project).update(active=False)
     ada = world.clients["ada"]
     assert ada.get(world.here.url("desk")).status_code == 404
-    assert ada.post(world.here.url("submit"), {"rank-0": "1", "rank-1": "2"}).status_code == 404
+    assert ada.post(world.here.url("submit"), {"ranking.rank-0": "1", "ranking.rank-1": "2"}).status_code == 404
     assert world.here.url("project") not in ada.get("/").text
     assert ada.get(world.there.url("desk")).status_code == 200
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+from typing import cast
 
 from django import forms
 from django.contrib import messages
-from django.http import FileResponse, Http404, HttpResponse
+from django.http import FileResponse, Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 
 from annotation import judging
@@ -19,9 +20,9 @@ from webapp.people.permitting import project
 
 
 class FreezeForm(forms.Form):
-    rows = forms.ChoiceField(
-        choices=list(freezing.OFFERED.items()), initial="ranking", help_text="What a trainer learns from."
-    )
+    """What can be chosen depends on what the project asks."""
+
+    rows = forms.ChoiceField(choices=list(freezing.OFFERED.items()), help_text="What a trainer learns from.")
     heldout = forms.FloatField(
         min_value=0.01,
         max_value=0.9,
@@ -33,10 +34,15 @@ class FreezeForm(forms.Form):
         min_value=0, max_value=2**31 - 1, initial=0, help_text="Another seed holds out other prompts."
     )
 
+    def __init__(self, data: QueryDict | None, offered: dict[str, str]) -> None:
+        super().__init__(data)
+        choice = cast("forms.ChoiceField", self.fields["rows"])
+        choice.choices = list(offered.items())
+
 
 @project("freeze")
 def snapshots(request: ProjectRequest, slug: str) -> HttpResponse:
-    form = FreezeForm(request.POST or None)
+    form = FreezeForm(request.POST or None, freezing.offered_by(request.project))
     if request.method == "POST" and form.is_valid():
         try:
             made = freezing.freeze(project=request.project, actor=request.user, **form.cleaned_data)

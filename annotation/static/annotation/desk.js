@@ -3,55 +3,24 @@
 
 import { startClock } from "./clock.js";
 import { listenForKeys } from "./keys.js";
-import { startLadder } from "./ladder.js";
-import { startScale } from "./scale.js";
 import { send } from "./send.js";
+import { startSheet } from "./sheet.js";
 
 const root = /** @type {HTMLElement} */ (document.querySelector("[data-desk]"));
 const form = /** @type {HTMLFormElement} */ (document.querySelector("[data-judgement]"));
 const save = /** @type {HTMLButtonElement} */ (form.querySelector("[data-save]"));
-const readout = /** @type {HTMLElement} */ (form.querySelector("[data-readout]"));
 const live = /** @type {HTMLElement} */ (document.querySelector("[data-say]"));
 const unsaved = /** @type {HTMLElement} */ (form.querySelector("[data-unsaved]"));
 const rawToggle = document.querySelector("[data-raw-toggle]");
 const saveText = [...save.childNodes];
 const worked = startClock();
-let changed = false;
 let sent = false;
-let leaveOut = false;
 let renew = false;
 
-/** @type {import("./widget.js").Desk} */
-const desk = {
-  save,
-  say: (text) => (live.textContent = text),
-  read(text) {
-    readout.textContent = text;
-    readout.classList.remove("asks");
-  },
-  touched() {
-    changed = true;
-    leaveOut = false;
-  },
-  changed: () => changed,
-  enter: matchMedia("(pointer: coarse)").matches ? `Tap “${saveText[0].textContent?.trim()}”` : "Press Enter",
-};
-
-const scale = form.querySelector("[data-scale]");
-/** @type {import("./widget.js").Widget} */
-const widget = scale instanceof HTMLElement ? startScale(scale, desk) : startLadder(root, desk);
-
 /** @param {string} text */
-function ask(text) {
-  readout.textContent = text;
-  readout.classList.add("asks");
-  desk.say(text);
-}
-
-function askForTheRest() {
-  leaveOut = widget.mayLeaveOut();
-  ask(widget.missing());
-}
+const say = (text) => (live.textContent = text);
+const enter = matchMedia("(pointer: coarse)").matches ? `Tap “${saveText[0].textContent?.trim()}”` : "Press Enter";
+const sheet = startSheet(root, { say, enter });
 
 /** @param {boolean} now whether the answer is on its way: nothing may change it meanwhile */
 function setSending(now) {
@@ -61,7 +30,7 @@ function setSending(now) {
     save.setAttribute("aria-disabled", "true");
     save.textContent = save.dataset.saving || "…";
     unsaved.hidden = true;
-    desk.say(save.textContent);
+    say(save.textContent);
   } else {
     save.removeAttribute("aria-disabled");
     save.replaceChildren(...saveText);
@@ -71,18 +40,18 @@ function setSending(now) {
 /** @param {(string|Node)[]} why */
 function keep(...why) {
   setSending(false);
-  changed = true;
-  desk.say("");
+  sheet.setChanged();
+  say("");
   unsaved.replaceChildren(...why);
   unsaved.hidden = false;
 }
 
 async function submit() {
-  widget.write();
+  sheet.write();
   /** @type {HTMLInputElement} */ (form.elements.namedItem("active_ms")).value = String(worked());
   setSending(true);
   const outcome = await send(form, renew);
-  const again = `Your ${scale ? "choice" : "ranking"} is still here; ${desk.enter[0].toLowerCase()}${desk.enter.slice(1)} to try again.`;
+  const again = `Your answer is still here; ${enter[0].toLowerCase()}${enter.slice(1)} to try again.`;
   if ("saved" in outcome) location.assign(outcome.saved);
   // The server says why: its page takes the place of this one.
   else if ("refused" in outcome) form.submit();
@@ -95,9 +64,7 @@ async function submit() {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (sent) return;
-  if (widget.complete() || leaveOut) return submit();
-  askForTheRest();
+  if (!sent && sheet.ready()) submit();
 });
 
 const skip = /** @type {HTMLFormElement|null} */ (document.querySelector("[data-skip]"));
@@ -114,14 +81,14 @@ skip?.addEventListener("submit", (event) => {
 });
 
 addEventListener("beforeunload", (event) => {
-  if (changed && !sent) event.preventDefault();
+  if (sheet.changed() && !sent) event.preventDefault();
 });
 
 // Back brings the page as it was left, with a save button that says it is saving.
 addEventListener("pageshow", (event) => {
   if (!event.persisted) return;
   setSending(false);
-  widget.start();
+  sheet.show();
 });
 
 function toggleRaw() {
@@ -130,7 +97,7 @@ function toggleRaw() {
   for (const element of root.querySelectorAll(".raw")) element.toggleAttribute("hidden", !raw);
   for (const element of root.querySelectorAll(".rich")) element.toggleAttribute("hidden", raw);
   document.dispatchEvent(new CustomEvent("contentshown"));
-  desk.say(raw ? "Raw text" : "Formatted text");
+  say(raw ? "Raw text" : "Formatted text");
 }
 rawToggle?.removeAttribute("hidden");
 rawToggle?.addEventListener("click", toggleRaw);
@@ -145,13 +112,12 @@ function follow(name) {
 /** Letters of answers come first: with seven answers, g ranks G, and Shift+G opens the guidelines. @param {string} key @param {KeyboardEvent} event */
 function press(key, event) {
   if (sent) return true;
-  if (widget.press(key, event)) return true;
+  if (sheet.press(key, event)) return true;
   if (key === "Enter") {
-    if (widget.complete() || leaveOut) form.requestSubmit();
-    else askForTheRest();
+    if (!sheet.next()) form.requestSubmit();
     return true;
   }
-  if (key === "Escape") return !changed && follow("back");
+  if (key === "Escape") return !sheet.changed() && follow("back");
   if (key === "?") return follow("keys");
   const small = key.toLowerCase();
   if (small === "r") toggleRaw();
@@ -192,4 +158,3 @@ measure(".asked", "--asked");
 const turns = /** @type {NodeListOf<HTMLElement>} */ (root.querySelectorAll(".turn"));
 const box = root.querySelector(".asked-scroll");
 if (box && turns.length > 1) box.scrollTop = turns[turns.length - 1].offsetTop;
-widget.start();

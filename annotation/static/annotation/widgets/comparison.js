@@ -1,9 +1,8 @@
 /* The comparison: seven steps from A to B. The radios are the truth; this only lets keys move them. */
 
-/** @typedef {import("./widget.js").Desk} Desk */
-
-/** @param {HTMLElement} scale @param {Desk} desk @returns {import("./widget.js").Widget} */
-export function startScale(scale, desk) {
+/** @type {import("./widget.js").StartWidget} */
+export function startComparison(desk) {
+  const scale = /** @type {HTMLElement} */ (desk.section.querySelector("[data-scale]"));
   const steps = [...scale.querySelectorAll("input")];
   for (const key of scale.querySelectorAll("kbd")) key.hidden = false;
 
@@ -23,6 +22,7 @@ export function startScale(scale, desk) {
     step.focus({ preventScroll: true });
     desk.touched();
     show();
+    desk.done();
     return true;
   }
 
@@ -32,6 +32,7 @@ export function startScale(scale, desk) {
   });
 
   return {
+    empty: () => !chosen(),
     complete: () => Boolean(chosen()),
     missing: () => "Choose a step between A and B first.",
     mayLeaveOut: () => false,

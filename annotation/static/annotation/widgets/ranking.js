@@ -3,21 +3,28 @@
 import { append, inList, inSigns, inWords, insert, placesOf, ranksOf, remove, toggleTie } from "./order.js";
 import { makeRung } from "./rung.js";
 
-/** @typedef {import("./widget.js").Desk} Desk */
+/** A badge and a button in the head of an answer. @param {HTMLElement} head @param {string} letter */
+function makeHead(head, letter) {
+  const badge = Object.assign(document.createElement("span"), { className: "rank-badge", hidden: true });
+  badge.dataset.rankBadge = letter;
+  const button = Object.assign(document.createElement("button"), { className: "button compact", type: "button" });
+  button.dataset.rankNext = letter;
+  head.append(badge, button);
+  return { badge, button };
+}
 
-/** @param {HTMLElement} root the whole desk @param {Desk} desk @returns {import("./widget.js").Widget} */
-export function startLadder(root, desk) {
-  const cards = /** @type {HTMLElement[]} */ ([...root.querySelectorAll("[data-answer]")]);
-  cards.sort((a, b) => Number(a.dataset.answer) - Number(b.dataset.answer));
-  const letters = cards.map((card) => card.dataset.letter || "?");
-  const selects = cards.map((card) => /** @type {HTMLSelectElement} */ (card.querySelector("[data-rank]")));
+/** @type {import("./widget.js").StartWidget} */
+export function startRanking(desk) {
+  const { cards, letters, section: root } = desk;
+  const selects = cards.map((_, place) => /** @type {HTMLSelectElement} */ (desk.fields(`rank-${place}`)[0]));
+  const heads = cards.map((card, index) => makeHead(/** @type {HTMLElement} */ (card.querySelector("[data-head]")), letters[index]));
   const ladder = /** @type {HTMLElement} */ (root.querySelector("[data-ladder]"));
   const pool = /** @type {HTMLElement} */ (root.querySelector("[data-pool]"));
   const clear = /** @type {HTMLElement} */ (root.querySelector("[data-clear]"));
   const hint = /** @type {HTMLElement} */ (root.querySelector("[data-ladder-hint]"));
   const tieHint = /** @type {HTMLElement} */ (root.querySelector("[data-tie-hint]"));
   /** Whether what is shown is an answer saved earlier: the first letter that is typed then begins a new one. */
-  const given = root.dataset.correcting !== undefined;
+  const given = desk.correcting;
   const rungs = letters.map((letter, index) => makeRung(letter, index));
   let tieNext = false;
   /** @type {import("./order.js").Place[]} */
@@ -53,8 +60,7 @@ export function startLadder(root, desk) {
     rungs.forEach((rung, index) => {
       if (!isRanked(index)) pool.append(rung.element);
       const card = cards[index];
-      const badge = /** @type {HTMLElement} */ (card.querySelector("[data-rank-badge]"));
-      const button = /** @type {HTMLElement} */ (card.querySelector("[data-rank-next]"));
+      const { badge, button } = heads[index];
       badge.hidden = !isRanked(index);
       badge.textContent = isRanked(index) ? `#${shown[index]}` : "";
       badge.setAttribute("aria-label", `Rank ${shown[index]}`);
@@ -112,15 +118,14 @@ export function startLadder(root, desk) {
       if (/** @type {MouseEvent} */ (event).detail) ladder.focus({ preventScroll: true });
     }));
     cards.forEach((card, index) => {
-      const button = /** @type {HTMLElement} */ (card.querySelector("[data-rank-next]"));
-      button.hidden = false;
+      const { button } = heads[index];
       button.addEventListener("click", (event) => {
         if (isRanked(index)) arrange(remove(places(), index));
         else rankNext(index);
         if (event.detail) card.focus({ preventScroll: true });
       });
     });
-    for (const element of root.querySelectorAll(".rank-choice, .no-script")) element.setAttribute("hidden", "");
+    for (const element of root.querySelectorAll(".rank-choices, .help")) element.setAttribute("hidden", "");
     root.querySelector("[data-ladder-box]")?.removeAttribute("hidden");
     clear.addEventListener("click", () => {
       arrange([]);
@@ -147,6 +152,7 @@ export function startLadder(root, desk) {
 
   wire();
   return {
+    empty: () => !places().length,
     complete: () => selects.every((select) => select.value),
     mayLeaveOut: () => places().length > 1,
     missing() {
