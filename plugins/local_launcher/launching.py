@@ -19,10 +19,10 @@ from typing import Any
 
 from feinschliff import Job, JobStatus
 from feinschliff.launcher import child_environment
+from plugins.lib.logs import read_from
 from plugins.local_launcher.processes import Family, Mark, end_leftovers, kernel_kills, mark, restrain, started
 from plugins.local_launcher.recording import Recorder
 
-AT_MOST = 1 << 20
 LOOK_EVERY = 0.25  # seconds between looks at the memory
 PATIENCE = 5.0  # seconds for the output of a job that has ended
 KERNEL = (
@@ -98,13 +98,7 @@ class LocalLauncher:
 
     def logs(self, handle: str, offset: int) -> tuple[bytes, int]:
         """At most 1 MiB from `offset` on; an output that is not there yet is empty."""
-        try:
-            with Path(json.loads(handle)["folder"], "output.log").open("rb") as log:
-                log.seek(offset)
-                found = log.read(AT_MOST)
-        except FileNotFoundError:
-            return b"", offset
-        return found, offset + len(found)
+        return read_from(Path(json.loads(handle)["folder"], "output.log"), offset)
 
     def cancel(self, handle: str) -> None:
         """SIGTERM to the whole group; the second time SIGKILL to every process of the job."""

@@ -20,11 +20,11 @@ from typing import IO, Any, TypeVar
 
 from feinschliff import Job, JobStatus
 from feinschliff.store import Store, StoreError
+from plugins.lib.logs import read_from
 from plugins.ray_launcher import packing
 from plugins.ray_launcher.configuring import Cluster, Refused, cluster
 from plugins.ray_launcher.jobs_api import DONE, Away, JobsApi
 
-AT_MOST = 1 << 20
 LOOK = 1.0  # seconds between looks at a job
 STOP_WAIT = 45  # seconds that Ray waits before it kills a job that was asked to end; `working` gives its trainer 30
 T = TypeVar("T")
@@ -54,13 +54,7 @@ class RayLauncher:
     def logs(self, handle: str, offset: int) -> tuple[bytes, int]:
         """At most 1 MiB of the run's `output.log` from `offset` on."""
         self._watch(handle)
-        try:
-            with Path(json.loads(handle)["folder"], "output.log").open("rb") as log:
-                log.seek(offset)
-                found = log.read(AT_MOST)
-        except FileNotFoundError:
-            return b"", offset
-        return found, offset + len(found)
+        return read_from(Path(json.loads(handle)["folder"], "output.log"), offset)
 
     def cancel(self, handle: str) -> None:
         """The job gets SIGTERM, and kills its trainer itself when that does not end in half a minute."""
