@@ -6,7 +6,8 @@ A row's kind is told by its fields, so a file need not name it. Projections are 
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -190,6 +191,27 @@ def pair_to_ranking(row: dict[str, Any]) -> dict[str, Any]:
     """A pair as a ranking of two. The margin stays as a field `margin` of the row, which plain rankings lack."""
     rest = {key: value for key, value in row.items() if key not in ("chosen", "rejected")}
     return {**rest, "completions": [row["chosen"], row["rejected"]], "ranks": [1, 2]}
+
+
+def ratings_to_ranking(rows: Sequence[dict[str, Any]], *, aspects: Iterable[str] | None = None) -> Projected:
+    """The rated answers to one prompt as one ranking, by the mean of each answer's scores; equal means are ties.
+
+    Only aspects in which every answer has a score count (`aspects`: only those of them), so that no answer gains by an aspect
+    that another lacks. Lost: how much better an answer is, and in what. There is no ranking of fewer than two answers or
+    without a shared aspect; then the rows themselves are what `lost` counts. Raises RowError for rows of several prompts.
+    """
+    if any(row["prompt"] != rows[0]["prompt"] for row in rows):
+        raise RowError("ratings of several prompts do not make one ranking; give those of one prompt")
+    shared = set(rows[0]["scores"]).intersection(*(row["scores"] for row in rows)) if rows else set()
+    if aspects is not None:
+        shared &= set(aspects)
+    if len(rows) < 2 or not shared:
+        return Projected([], len(rows))
+    # Fractions: a sum of floats would tell 0.1 + 0.2 from 0.3 and make a tie a preference
+    sums = [sum((Fraction(str(row["scores"][name])) for name in shared), Fraction()) for row in rows]
+    kept: dict[str, Any] = {key: rows[0][key] for key in CARRIED if key in rows[0]}
+    ranks = [1 + sum(other > own for other in sums) for own in sums]
+    return Projected([{**kept, "completions": [row["completion"] for row in rows], "ranks": ranks}], 0)
 
 
 #: what can be made of rows of another kind: (from, to) -> the function that does it

@@ -17,6 +17,7 @@ from feinschliff.rows import (
     prompt_messages,
     prompt_text,
     ranking_to_pairs,
+    ratings_to_ranking,
     read_rows,
 )
 
@@ -97,3 +98,46 @@ def test_prompts_are_texts_or_messages_and_turn_into_each_other() -> None:
     turns = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hello"}]
     assert prompt_text("Hello") == prompt_text(prompt_messages("Hello")) == "Hello"
     assert prompt_text(turns) == "System: Be kind.\n\nUser: Hello"
+
+
+SCORES = st.dictionaries(st.sampled_from(["clear", "true", "kind"]), st.sampled_from([0.1, 0.2, 0.3, 1.0, 4.0]))
+
+
+def rated(scores: list[dict[str, float]]) -> list[dict[str, Any]]:
+    return [{"prompt": "p", "completion": f"answer {n}", "scores": one, "group": "g"} for n, one in enumerate(scores)]
+
+
+@given(st.lists(SCORES, max_size=6))
+def test_ratings_rank_answers_by_the_scores_that_all_of_them_have(scores: list[dict[str, float]]) -> None:
+    made, lost = ratings_to_ranking(rated(scores))
+    shared = set.intersection(*(set(one) for one in scores)) if scores else set()
+    if len(scores) < 2 or not shared:
+        assert (made, lost) == ([], len(scores))
+        return
+    [row] = made
+    assert lost == 0
+    assert kind_of(row) == "ranking"
+    assert row["group"] == "g"
+    assert row["completions"] == [f"answer {n}" for n in range(len(scores))]
+    sums = [round(sum(one[name] for name in shared), 6) for one in scores]
+    for own, rank in zip(sums, row["ranks"], strict=True):
+        assert rank == 1 + sum(other > own for other in sums)
+
+
+def test_equal_means_are_a_tie_though_floats_add_up_otherwise() -> None:
+    made, _ = ratings_to_ranking(rated([{"a": 0.1, "b": 0.2, "c": 0.3}, {"a": 0.3, "b": 0.2, "c": 0.1}]))
+    assert made[0]["ranks"] == [1, 1]
+
+
+def test_only_the_aspects_that_were_asked_for_count() -> None:
+    ratings = rated([{"true": 1, "long": 5}, {"true": 2, "long": 1}])
+    assert ratings_to_ranking(ratings)[0][0]["ranks"] == [1, 2]
+    assert ratings_to_ranking(ratings, aspects=["true"])[0][0]["ranks"] == [2, 1]
+    assert ratings_to_ranking(ratings, aspects=["kind"]) == ([], 2)
+
+
+def test_ratings_of_several_prompts_make_no_ranking() -> None:
+    ratings = rated([{"true": 1}, {"true": 2}])
+    ratings[1]["prompt"] = "another"
+    with pytest.raises(RowError, match="several prompts"):
+        ratings_to_ranking(ratings)
