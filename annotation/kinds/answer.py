@@ -78,6 +78,8 @@ class Kind(ABC):
     place: ClassVar[str]
     fewest: ClassVar[int]
     most: ClassVar[int]
+    #: whether it has to be answered, unless a lead says otherwise
+    required: ClassVar[bool] = True
     schema: ClassVar[type[Options]]
     rows: ClassVar[tuple[str, ...]]
 

@@ -1,6 +1,8 @@
 /* A ranking while it is being made: places from best to worst, each perhaps tied with the one before. Pure: no page in here.
    What is stored are standard competition ranks (1, 2, 2, 4); null means not ranked. */
 
+import { fill, gettext } from "../../webapp/words.js";
+
 /** @typedef {{index: number, tied: boolean}} Place one answer; tied: as good as the place before it */
 
 /** Tied answers keep the order they had before, so that nothing jumps under somebody's hands.
@@ -61,13 +63,17 @@ export function inSigns(places, letters) {
 
 /** @param {string[]} letters @returns {string} "A, B and C" */
 export function inList(letters) {
-  return letters.length < 2 ? letters.join("") : `${letters.slice(0, -1).join(", ")} and ${letters[letters.length - 1]}`;
+  if (letters.length < 2) return letters.join("");
+  return fill(gettext("%(some)s and %(last)s"), { some: letters.slice(0, -1).join(", "), last: letters[letters.length - 1] });
 }
 
 /** @param {Place[]} places @param {string[]} letters @returns {string} for a screen reader */
 export function inWords(places, letters) {
-  const said = places.map((place, at) => (at ? (place.tied ? " equal to " : ", then ") : "") + letters[place.index]).join("");
+  const said = places.map(({ index, tied }, at) => {
+    if (!at) return letters[index];
+    return fill(tied ? gettext(" equal to %(letter)s") : gettext(", then %(letter)s"), { letter: letters[index] });
+  }).join("");
   const left = letters.filter((_, index) => !places.some((place) => place.index === index));
-  if (!left.length) return `${said}. All ranked.`;
-  return `${said ? `${said}. ` : ""}Not ranked: ${left.join(", ")}.`;
+  if (!left.length) return fill(gettext("%(order)s. All ranked."), { order: said });
+  return `${said ? `${said}. ` : ""}${fill(gettext("Not ranked: %(letters)s."), { letters: left.join(", ") })}`;
 }

@@ -1,5 +1,7 @@
 /* One answer on the ladder: the sign to the one above, a grip to drag it by, and buttons for those who do not drag. */
 
+import { fill, gettext } from "../../webapp/words.js";
+
 /** @param {string} does @param {string} sign @returns {HTMLButtonElement} */
 function makeButton(does, sign) {
   const button = document.createElement("button");
@@ -10,8 +12,8 @@ function makeButton(does, sign) {
   return button;
 }
 
-/** @param {string} letter @param {number} index */
-export function makeRung(letter, index) {
+/** @param {string} letter @param {number} index @param {boolean} ties whether two may be made equal */
+export function makeRung(letter, index, ties) {
   const element = document.createElement("li");
   element.className = "rung";
   element.dataset.index = String(index);
@@ -27,10 +29,10 @@ export function makeRung(letter, index) {
     out: makeButton("out", "×"),
     take: makeButton("take", "+"),
   };
-  buttons.better.setAttribute("aria-label", `Move ${letter} one place up`);
-  buttons.worse.setAttribute("aria-label", `Move ${letter} one place down`);
-  buttons.out.setAttribute("aria-label", `Take ${letter} out of the ranking`);
-  buttons.take.setAttribute("aria-label", `Rank ${letter} next`);
+  buttons.better.setAttribute("aria-label", fill(gettext("Move %(letter)s one place up"), { letter }));
+  buttons.worse.setAttribute("aria-label", fill(gettext("Move %(letter)s one place down"), { letter }));
+  buttons.out.setAttribute("aria-label", fill(gettext("Take %(letter)s out of the ranking"), { letter }));
+  buttons.take.setAttribute("aria-label", fill(gettext("Rank %(letter)s next"), { letter }));
   const sign = document.createElement("span");
   buttons.joint.append(sign);
   chip.append(grip, buttons.better, buttons.worse, buttons.out, buttons.take);
@@ -41,9 +43,10 @@ export function makeRung(letter, index) {
     /** @param {number} at @param {number} count @param {boolean} tied @param {string} before the letter of the one above */
     place(at, count, tied, before) {
       buttons.joint.hidden = at === 0;
-      sign.textContent = tied ? "= tie" : ">";
+      sign.textContent = tied ? gettext("= tie") : ">";
+      buttons.joint.disabled = !ties && !tied;
       buttons.joint.classList.toggle("tied", tied);
-      buttons.joint.setAttribute("aria-label", tied ? `= tie: ${letter} is as good as ${before}; put it below` : `> ${letter} is below ${before}; make them equal`);
+      buttons.joint.setAttribute("aria-label", fill(tied ? gettext("= tie: %(letter)s is as good as %(before)s; put it below") : ties ? gettext("> %(letter)s is below %(before)s; make them equal") : gettext("> %(letter)s is below %(before)s"), { letter, before }));
       buttons.better.disabled = at === 0;
       buttons.worse.disabled = at === count - 1;
     },

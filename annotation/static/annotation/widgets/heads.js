@@ -1,0 +1,29 @@
+/* What a ranking puts into the head of every answer: its rank, and a button that ranks it or, two at a time, prefers it. */
+
+import { fill, gettext } from "../../webapp/words.js";
+
+/** @param {HTMLElement} card @param {string} letter */
+export function makeHead(card, letter) {
+  const badge = Object.assign(document.createElement("span"), { className: "rank-badge", hidden: true });
+  badge.dataset.rankBadge = letter;
+  const button = Object.assign(document.createElement("button"), { className: "button compact", type: "button" });
+  button.dataset.rankNext = letter;
+  card.querySelector("[data-head]")?.append(badge, button);
+
+  return {
+    button,
+    /** @param {number|null} rank @param {boolean} asked whether it is one of the two that are asked about */
+    show(rank, asked) {
+      badge.hidden = rank === null;
+      badge.textContent = rank === null ? "" : `#${rank}`;
+      card.classList.toggle("ranked", rank !== null);
+      button.classList.toggle("quiet", rank !== null && !asked);
+      const [text, label] = asked ? [gettext("Better"), gettext("%(letter)s is better")]
+        : rank === null ? [gettext("Rank next"), gettext("Rank %(letter)s next")]
+          : [gettext("Take out"), gettext("Take %(letter)s out")];
+      button.textContent = `${text} `;
+      button.setAttribute("aria-label", fill(label, { letter }));
+      if (asked || rank === null) button.append(Object.assign(document.createElement("kbd"), { textContent: letter.toLowerCase() }));
+    },
+  };
+}
