@@ -18,10 +18,17 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
 
     class Meta:
         model = Project
-        fields = ["slug", "name", "questions", "overlap", "created_at", "progress"]
+        fields = ["slug", "name", "schema_version", "questions", "overlap", "created_at", "progress"]
 
-    def get_questions(self, project: Project) -> list[dict[str, str]]:
-        return [{"name": asked.name, "kind": asked.kind.name} for asked in asking.questions_of(project)]
+    def get_questions(self, project: Project) -> list[dict[str, Any]]:
+        """Those asked now, in the shape that `create_project --questions-file` reads."""
+        return [
+            {
+                "name": asked.name, "kind": asked.kind.name, "title": asked.title, "help": asked.help,
+                "required": asked.required, "options": asked.options.model_dump(mode="json"),
+            }
+            for asked in asking.questions_of(project)
+        ]  # fmt: skip
 
     def get_progress(self, project: Project) -> dict[str, Any]:
         state = assigning.progress(project=project)

@@ -5,22 +5,29 @@ A change writes every question anew under the next version of the schema; judgem
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Count, Q
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
 from pydantic import ValidationError as WrongOptions
 
 from annotation.kinds import KINDS, BadAnswer, Fields, Kind, Rankable, Subject
 from annotation.kinds.answer import Answer, Entered, Options, Projection
+from annotation.kinds.shown import wrong_options
 from annotation.models import Item, Judgement, Project, Question
 from webapp.people import auditing
 from webapp.people.models import User
 
 MOST_QUESTIONS = 12
+LONGEST_TITLE = 200
+#: the action under which a change stands in the audit trail, with its version
+CHANGED = "change questions"
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,7 @@ class Asked:
     def read(self, form: Mapping[str, Any], subject: Subject) -> Answer | None:
         answer = self.kind.read(Fields(form, self.name), subject, self.options)
         if answer is None and self.required:
-            raise BadAnswer(f"“{self.title}” is not answered yet.")
+            raise BadAnswer(_("“%(title)s” is not answered yet.") % {"title": self.title})
         return answer
 
     def fields(self, answer: Answer, subject: Subject) -> Entered:
@@ -73,8 +80,13 @@ def ranked_question(project: Project) -> tuple[str, Rankable] | None:
 
 def limits(project: Project) -> tuple[int, int]:
     """The fewest and the most responses an item may have, for every question to make sense."""
-    asked = questions_of(project)
-    return max((a.kind.fewest for a in asked), default=0), min((a.kind.most for a in asked), default=100)
+    return limits_of(questions_of(project))
+
+
+def limits_of(asked: Iterable[Asked]) -> tuple[int, int]:
+    """The same for these questions."""
+    kinds = [one.kind for one in asked]
+    return max((kind.fewest for kind in kinds), default=0), min((kind.most for kind in kinds), default=100)
 
 
 def subject_of(item: Item, order: Sequence[int]) -> Subject:
@@ -87,7 +99,7 @@ def read(*, questions: Iterable[Asked], form: Mapping[str, Any], subject: Subjec
     found = {asked.name: asked.read(form, subject) for asked in questions}
     answers = {name: answer for name, answer in found.items() if answer is not None}
     if not answers:
-        raise BadAnswer("Nothing is answered yet. Answer a question, or skip the item.")
+        raise BadAnswer(_("Nothing is answered yet. Answer a question, or skip the item."))
     return answers
 
 
@@ -105,53 +117,121 @@ def draft(kind: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - a questio
     return {"name": kind, "kind": kind} | words | more
 
 
+def free_name(name: str, taken: Collection[str]) -> str:
+    """`name`, or the first of `name-2`, `name-3` ... that is not taken."""
+    numbered = (f"{name}-{number}" for number in range(2, len(taken) + 3))
+    return name if name not in taken else next(one for one in numbered if one not in taken)
+
+
+def from_drafts(drafts: Sequence[Mapping[str, Any]]) -> list[Asked]:
+    """Questions that nobody has saved, as they would be asked. Raises WrongQuestions."""
+    return [_asked(question) for question in checked(drafts)]
+
+
+class WrongQuestions(ValidationError):
+    """Questions that cannot be asked. `places` says what is wrong where: {"0.options.levels": sentence}; "" is all of them."""
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self.places = dict(places)
+        super().__init__(list(self.places.values()))
+
+
 def checked(drafts: Sequence[Mapping[str, Any]]) -> list[Question]:
-    """Unsaved questions out of {kind, name, title, help, options, required}. Raises ValidationError."""
+    """Unsaved questions out of {kind, name, title, help, options, required}. Raises WrongQuestions."""
     if not 1 <= len(drafts) <= MOST_QUESTIONS:
-        raise ValidationError(f"A project asks 1 to {MOST_QUESTIONS} questions, not {len(drafts)}.")
+        said = _("A project asks 1 to %(most)s questions, not %(count)s.")
+        raise WrongQuestions({"": said % {"most": MOST_QUESTIONS, "count": len(drafts)}})
     questions: list[Question] = []
+    wrong: dict[str, str] = {}
     for position, given in enumerate(drafts):
         kind = given.get("kind", "")
         if kind not in KINDS:
-            raise ValidationError(f"There is no question “{kind}”. The kinds are: {', '.join(KINDS)}.")
+            said = _("There is no question “%(kind)s”. The kinds are: %(kinds)s.")
+            wrong[f"{position}.kind"] = said % {"kind": kind, "kinds": ", ".join(KINDS)}
+            continue
         title = str(given.get("title", "")).strip() or str(KINDS[kind].title)
         name = slugify(given.get("name", ""))[:40] or slugify(title)[:40] or f"question-{position + 1}"
         if name in {question.name for question in questions}:
-            raise ValidationError(f"Two questions are called “{name}”. Give one of them another name.")
+            said = _("Two questions are called “%(name)s”. Give one of them another name.")
+            wrong[f"{position}.name"] = said % {"name": name}
+        if len(title) > LONGEST_TITLE:
+            said = _("A title has at most %(most)s characters, not %(count)s.")
+            wrong[f"{position}.title"] = said % {"most": LONGEST_TITLE, "count": len(title)}
+        options: dict[str, Any] = {}
         try:
-            options = KINDS[kind].schema.model_validate(given.get("options") or {})
-        except WrongOptions as wrong:
-            first = wrong.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise ValidationError(f"“{title}”, {place}: {first['msg']}.") from None
+            options = KINDS[kind].schema.model_validate(given.get("options") or {}).model_dump(mode="json")
+        except WrongOptions as found:
+            for place, sentence in wrong_options(found).items():
+                wrong[f"{position}.options.{place}".rstrip(".")] = f"“{title}”: {sentence}"
         questions.append(
             Question(
-                name=name, kind=kind, title=title[:200], help=str(given.get("help", "")), position=position,
-                options=options.model_dump(mode="json"), required=bool(given.get("required", True)),
+                name=name, kind=kind, title=title, help=str(given.get("help", "")).strip(), position=position,
+                options=options, required=bool(given.get("required", KINDS[kind].required)),
             )
         )  # fmt: skip
+    if wrong:
+        raise WrongQuestions(wrong)
+    _fit_together(questions)
+    return questions
+
+
+def _fit_together(questions: Sequence[Question]) -> None:
+    """Raises WrongQuestions if no item could have the number of answers that all of them take."""
     fewest, most = max(KINDS[q.kind].fewest for q in questions), min(KINDS[q.kind].most for q in questions)
     if fewest > most:
-        raise ValidationError("These questions do not fit together: no item has the number of answers that all need.")
-    return questions
+        each = "; ".join(f"“{q.title}”: {KINDS[q.kind].fewest}-{KINDS[q.kind].most}" for q in questions)
+        said = _("These questions do not fit together: no item has a number of answers that all can take (%(each)s).")
+        raise WrongQuestions({"": said % {"each": each}})
 
 
 @transaction.atomic
 def change(*, project: Project, drafts: Sequence[Mapping[str, Any]], actor: User | None) -> int:
-    """The version of the schema after the change; the same as before if nothing is different. Raises ValidationError."""
+    """The version of the schema after the change; the same as before if nothing is different.
+
+    Raises WrongQuestions, also where items are there already that the new questions could not take.
+    """
     project = Project.objects.select_for_update().get(pk=project.pk)
     wanted = checked(drafts)
     now = list(project.questions.filter(version=project.schema_version).order_by("position"))
-    if [_content(q) for q in now] == [_content(q) for q in wanted]:
+    if [content(q) for q in now] == [content(q) for q in wanted]:
         return project.schema_version
+    _refuse_what_leaves_items_behind(project, wanted)
     version = project.schema_version + 1 if now else project.schema_version
     for question in wanted:
         question.project, question.version = project, version
     Question.objects.bulk_create(wanted)
     Project.objects.filter(pk=project.pk).update(schema_version=version)
-    auditing.record(actor=actor, action="change questions", subject=project.slug, version=version)
+    auditing.record(actor=actor, action=CHANGED, subject=project.slug, version=version)
     return version
 
 
-def _content(question: Question) -> tuple[Any, ...]:
+def _refuse_what_leaves_items_behind(project: Project, wanted: Sequence[Question]) -> None:
+    """An item that no question takes could never be judged, and one too many would stop its whole project."""
+    fewest, most = max(KINDS[q.kind].fewest for q in wanted), min(KINDS[q.kind].most for q in wanted)
+    before = limits(project)
+    if fewest <= before[0] and before[1] <= most:
+        return
+    items = Item.objects.filter(project=project).annotate(answers=Count("responses"))
+    misfits = items.filter(Q(answers__lt=fewest) | Q(answers__gt=most))
+    counts = Counter(misfits.values_list("answers", flat=True))
+    if not counts:
+        return
+    strict = [q.title for q in wanted if KINDS[q.kind].fewest > min(counts) or KINDS[q.kind].most < max(counts)]
+    said = _(
+        "%(misfits)s of %(items)s items do not fit: they have %(have)s answers, where %(questions)s takes %(takes)s. "
+        "Take that question out, or make a project of its own for it."
+    )
+    raise WrongQuestions({
+        "": said
+        % {
+            "misfits": f"{counts.total():,}", "items": f"{items.count():,}",
+            "have": ", ".join(str(count) for count in sorted(counts)),
+            "questions": ", ".join(f"“{title}”" for title in strict),
+            "takes": str(fewest) if fewest == most else f"{fewest}-{most}",
+        }
+    })  # fmt: skip
+
+
+def content(question: Question) -> tuple[Any, ...]:
+    """All of a question but its place: two with the same content are the same question."""
     return (question.name, question.kind, question.title, question.help, question.options, question.required)

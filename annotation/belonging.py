@@ -10,15 +10,19 @@ from django.core.validators import RegexValidator
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.text import slugify
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from annotation import asking
+from annotation import asking, assigning
 from annotation.models import Guidelines, Membership, Project, Question
 from webapp.people import auditing, inviting
 from webapp.people.models import User
 from webapp.people.permitting import ANNOTATOR, LEAD
 
 RESERVED_SLUGS = {"new"}
-username_rule = RegexValidator(r"^[\w.@+-]{1,60}\Z", "A user name has letters, digits and . @ + - _ only, at most 60.")
+username_rule = RegexValidator(
+    r"^[\w.@+-]{1,60}\Z", gettext_lazy("A user name has letters, digits and . @ + - _ only, at most 60.")
+)
 
 
 def project_for(user: User | AnonymousUser, slug: str) -> tuple[Project, Membership | None] | None:
@@ -57,12 +61,13 @@ def create_project(
     name = name.strip()
     slug = slugify(slug or name)[:80] or f"project-{secrets.token_hex(3)}"  # a name in another script
     if not name:
-        raise ValidationError("A project needs a name.")
+        raise ValidationError(_("A project needs a name."))
     if not 1 <= overlap <= 50:
-        raise ValidationError(f"An overlap is 1 to 50 people an item, not {overlap}.")
+        raise ValidationError(_("An overlap is 1 to 50 people an item, not %(overlap)s.") % {"overlap": overlap})
     asked = asking.checked(questions or [asking.draft(question)])
     if slug in RESERVED_SLUGS or Project.objects.filter(slug=slug).exists():
-        raise ValidationError(f"A project called “{slug}” is there already. Choose another name; nothing was changed.")
+        said = _("A project called “%(slug)s” is there already. Choose another name; nothing was changed.")
+        raise ValidationError(said % {"slug": slug})
     project = Project(name=name, slug=slug, overlap=overlap, created_by=creator)
     project.full_clean()
     project.save()
@@ -71,7 +76,8 @@ def create_project(
         one.project = project
     Question.objects.bulk_create(asked)
     if creator is not None:
-        join(project=project, user=creator, role=LEAD)
+        lead = join(project=project, user=creator, role=LEAD)
+        Membership.objects.filter(pk=lead.pk).update(guidelines_read=1)  # they wrote them
     auditing.record(
         actor=creator, action="create project", subject=slug, questions=[q.kind for q in asked], overlap=overlap
     )
@@ -79,9 +85,25 @@ def create_project(
 
 
 @transaction.atomic
+def configure(*, project: Project, actor: User | None, **settings: Any) -> None:  # noqa: ANN401 - fields of a project
+    """Sets what can be set about a project; its items get more or fewer slots where the overlap changes."""
+    overlap = settings.pop("overlap", project.overlap)
+    different = {name: value for name, value in settings.items() if getattr(project, name) != value}
+    for name, value in different.items():
+        setattr(project, name, value)
+    project.full_clean()
+    project.save(update_fields=list(different))
+    if overlap != project.overlap:
+        assigning.set_overlap(project=project, overlap=overlap)
+        different["overlap"] = overlap
+    if different:
+        auditing.record(actor=actor, action="change settings", subject=project.slug, **different)
+
+
+@transaction.atomic
 def join(*, project: Project, user: User, role: str = ANNOTATOR) -> Membership:
     """Makes `user` a member, or changes the role of one. The pseudonym is random and stays."""
-    member, _ = Membership.objects.update_or_create(
+    member, _made = Membership.objects.update_or_create(
         project=project,
         user=user,
         defaults={"role": role, "active": True},
@@ -99,17 +121,7 @@ def invite(*, project: Project, username: str, role: str, actor: User) -> tuple[
         user.set_unusable_password()
         user.save(update_fields=["password"])
     elif project.memberships.filter(user=user, active=True, role=role).exists():
-        raise ValidationError(f"{username} is in this project already.")
+        raise ValidationError(_("%(name)s is in this project already.") % {"name": username})
     member = join(project=project, user=user, role=role)
     auditing.record(actor=actor, action="invite", subject=project.slug, username=username, role=role)
     return member, inviting.new_link(user=user) if made else None
-
-
-@transaction.atomic
-def write_guidelines(*, project: Project, text: str, actor: User | None) -> Guidelines:
-    """A new version of the guidelines, unless nothing changed."""
-    last = project.guidelines.select_for_update().last()
-    if last and last.text == text:
-        return last
-    auditing.record(actor=actor, action="write guidelines", subject=project.slug)
-    return Guidelines.objects.create(project=project, version=(last.version if last else 0) + 1, text=text)

@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from annotation import asking, importing
@@ -15,24 +17,31 @@ from annotation.formats.jsonl import Problem
 from annotation.importing import ImportRefused
 from annotation.models import Import
 from annotation.requests import ProjectRequest
+from annotation.views.example_lines import example_lines
 from webapp.people.permitting import project
 
 #: what the mapping form asks: word, label, help
 ASKED = [
-    ("id", "Id", "One field. An item with an id that is there already is not imported twice."),
-    ("prompt", "Prompt", "One field, or several joined: instruction,input"),
-    ("context", "Reference passages", "Shown beside the prompt and given to the model. Leave empty if there are none."),
-    ("responses", "Answers", "One field with a list, or one field an answer: response1,response2"),
-    ("sources", "Who wrote them", "Never shown to annotators."),
-    ("group", "Group", "Items of one group stay on one side of every split. Empty: the prompt decides."),
-    ("ranks", "Ranks", "A list of ranks that people gave, 1 = best, equal = tie."),
-    ("winner", "Winner", "The better of two: 1, 2, or 0 for a tie."),
-    ("votes", "Votes", "A list of winners, one an annotator, or of objects."),
-    ("vote_winner", "… winner in a vote", "Where votes are objects: the field with the winner."),
-    ("vote_annotator", "… annotator in a vote", "Where votes are objects: the field with the annotator."),
-    ("annotator", "Annotator", "The field with a pseudonym, or =name for one name for all."),
-    ("codes", "Codes", "Translates the file's words for winners: a1:1,a2:2,equal:0"),
-    ("where", "Only where", "Takes only records where a field has a value: strict=true"),
+    ("id", _("Id"), _("One field. An item with an id that is there already is not imported twice.")),
+    ("prompt", _("Prompt"), _("One field, or several joined: instruction,input")),
+    (
+        "context",
+        _("Reference passages"),
+        _("Shown beside the prompt and given to the model. Leave empty if there are none."),
+    ),
+    ("responses", _("Answers"), _("One field with a list, or one field an answer: response1,response2")),
+    ("sources", _("Who wrote them"), _("Never shown to annotators.")),
+    ("group", _("Group"), _("Items of one group stay on one side of every split. Empty: the prompt decides.")),
+    ("ranks", _("Ranks"), _("A list of ranks that people gave, 1 = best, equal = tie.")),
+    ("winner", _("Winner"), _("The better of two: 1, 2, or 0 for a tie.")),
+    ("votes", _("Votes"), _("A list of winners, one an annotator, or of objects.")),
+    ("vote_winner", _("… winner in a vote"), _("Where votes are objects: the field with the winner.")),
+    ("vote_annotator", _("… annotator in a vote"), _("Where votes are objects: the field with the annotator.")),
+    ("annotator", _("Annotator"), _("The field with a pseudonym, or =name for one name for all.")),
+    ("codes", _("Codes"), _("Translates the file's words for winners: a1:1,a2:2,equal:0")),
+    ("topic", _("Topic"), _("The field of knowledge. Who skips it as not their field gets its other items last.")),
+    ("warning", _("Warning"), _("Shown before the item is, so that annotators can decline it.")),
+    ("where", _("Only where"), _("Takes only records where a field has a value: strict=true")),
 ]
 
 
@@ -42,7 +51,7 @@ def upload(request: ProjectRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         file = request.FILES.get("file")
         if file is None:
-            problems = [Problem(0, "", "choose a file first")]
+            problems = [Problem(0, "", gettext("choose a file first"))]
         else:
             try:
                 batch = importing.receive(
@@ -54,6 +63,8 @@ def upload(request: ProjectRequest, slug: str) -> HttpResponse:
     context = {
         "project": request.project,
         "limits": asking.limits(request.project),
+        "example": example_lines(request.project),
+        "ranked": asking.ranked_question(request.project) is not None,
         "problems": problems,
         "imports": request.project.imports.select_related("created_by")[:50],
     }
@@ -69,7 +80,7 @@ def map_and_import(request: ProjectRequest, slug: str, import_id: int) -> HttpRe
     try:
         first = importing.first_records(path, 1)[0]
     except FileNotFoundError:
-        messages.error(request, "The uploaded file is gone. Choose it again.")
+        messages.error(request, gettext("The uploaded file is gone. Choose it again."))
         Import.objects.filter(pk=batch.pk, done_at=None).delete()
         return redirect("import", slug=slug)
     chosen = _chosen(request) if request.method == "POST" else mappings.guess(first)
@@ -103,7 +114,7 @@ def discard(request: ProjectRequest, slug: str, import_id: int) -> HttpResponse:
 
 
 def _chosen(request: ProjectRequest) -> dict[str, str]:
-    chosen = {word: request.POST.get(word, "").strip() for word, _, _ in ASKED}
+    chosen = {word: request.POST.get(word, "").strip() for word, *_words in ASKED}
     return {word: fields for word, fields in chosen.items() if fields}
 
 
@@ -113,7 +124,8 @@ def _mapping_page(
     """The form, filled, with the first record and what the mapping makes of it."""
     preview, wrong = None, None
     try:
-        preview = mappings.draft(1, first, mappings.check_mapping(chosen))
+        fewest = asking.limits(request.project)[0]
+        preview = mappings.draft(1, first, mappings.check_mapping(chosen), alone=fewest == 0)
     except Problem as problem:
         wrong = problem
     shown = chosen or mappings.NATIVE
@@ -145,11 +157,17 @@ def _stands_first(word: str, shown: dict[str, str], record: dict[str, Any]) -> b
 
 
 def _said(counts: importing.Counts) -> str:
-    parts = [f"{counts.items} items with {counts.responses} answers are in"]
-    if counts.judgements:
-        parts.append(f"{counts.judgements} judgements came with them")
-    if counts.already_there:
-        parts.append(f"{counts.already_there} items were there already")
-    if counts.left_out:
-        parts.append(f"{counts.left_out} records were left out by the filter")
+    said = ngettext(
+        "%(items)s item with %(responses)s answers is in",
+        "%(items)s items with %(responses)s answers are in",
+        counts.items,
+    )
+    parts = [said % {"items": counts.items, "responses": counts.responses}]
+    if n := counts.judgements:
+        parts.append(ngettext("%(n)s judgement came with them", "%(n)s judgements came with them", n) % {"n": n})
+    if n := counts.already_there:
+        parts.append(ngettext("%(n)s item was there already", "%(n)s items were there already", n) % {"n": n})
+    if n := counts.left_out:
+        left = ngettext("%(n)s record was left out by the filter", "%(n)s records were left out by the filter", n)
+        parts.append(left % {"n": n})
     return "; ".join(parts) + "."

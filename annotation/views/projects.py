@@ -6,46 +6,71 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext_lazy as _
 
-from annotation import asking, assigning, belonging, judging
-from annotation.kinds import KINDS
-from annotation.models import Item, Judgement, Membership, Project
+from annotation import asking, assigning, belonging, concurring, flagging, judging, reviewing, showing, talking
+from annotation.models import Feedback, Item, Judgement, Membership, Project
 from annotation.rendering import plain
-from annotation.rendering import render as render_text
 from annotation.requests import ProjectRequest
-from webapp.people.permitting import SignedInRequest, may, project, signed_in, site
+from webapp.people.permitting import SignedInRequest, may, project, signed_in
 
 
-class NewProject(forms.Form):
-    """What a project starts from; all of it but the question can be changed later."""
+class ProjectSettings(forms.ModelForm):
+    """All of a project that is neither its questions, its guidelines nor its people. The address keeps its first name."""
 
-    name = forms.CharField(max_length=120, help_text="What people will see in their list.")
-    question = forms.ChoiceField(
-        choices=[(kind.name, f"{kind.name.capitalize()}: {str(kind.title).lower()}") for kind in KINDS.values()],
-        widget=forms.RadioSelect,
-        initial="ranking",
-        help_text="A ranking takes two to ten answers an item, a comparison two.",
-    )
-    overlap = forms.IntegerField(min_value=1, max_value=50, initial=1, help_text="How many people judge each item.")
-    guidelines = forms.CharField(
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 8}),
-        help_text="What makes an answer good. Markdown. Annotators have it at hand while they judge.",
-    )
+    live_model = forms.ChoiceField(
+        label=_("Model that people talk with"), required=False,
+        help_text=_("Annotators then write prompts of their own and choose between its two answers, turn by turn."),
+    )  # fmt: skip
 
+    class Meta:
+        model = Project
+        fields = [
+            "name", "overlap", "mask_names", "show_agreement", "correct_hours", "break_minutes", "live_model",
+        ]  # fmt: skip
+        labels = {
+            "name": _("Name"),
+            "overlap": _("Overlap"),
+            "mask_names": _("Hide where an answer names the model that wrote it"),
+            "show_agreement": _("Annotators see how far they agree with the others"),
+            "correct_hours": _("Hours in which a judgement can be corrected"),
+            "break_minutes": _("Minutes of work until a break is suggested"),
+        }
+        help_texts = {
+            "name": _("What people see. The address of the project stays as it is."),
+            "overlap": _("How many people judge each item."),
+            "mask_names": _("“As ChatGPT, I …” is shown as “As ⟨the model⟩, I …”. The stored text stays whole."),
+            "show_agreement": _("On their own page, and only over items that have all their judgements."),
+            "correct_hours": _("Empty: always."),
+            "break_minutes": _("0: never."),
+        }
 
-class ProjectSettings(forms.Form):
-    overlap = forms.IntegerField(min_value=1, max_value=50, help_text="How many people judge each item.")
-    guidelines = forms.CharField(
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 14}),
-        help_text="Markdown. A change makes a new version; every judgement keeps the version it was made under.",
-    )
+    def __init__(self, *given: Any, **more: Any) -> None:  # noqa: ANN401 - a form's own
+        super().__init__(*given, **more)
+        chosen = self.instance.live_model
+        models = talking.models_of(self.instance)
+        known = [(chosen, chosen)] if chosen and chosen not in dict(models) else []
+        self.fields["live_model"].choices = [("", _("None")), *models, *known]  # type: ignore[attr-defined]
+        for name, least, most in (("overlap", 1, 50), ("correct_hours", 0, 87_600), ("break_minutes", 0, 600)):
+            number = self.fields[name]
+            number.validators += [MinValueValidator(least), MaxValueValidator(most)]
+            number.widget.attrs |= {"min": least, "max": most}
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """The fields as the page shows them: what belongs together, under a title."""
+        groups = [
+            (_("The project"), ["name", "overlap"]),
+            (_("Fair and blind"), ["mask_names", "show_agreement"]),
+            (_("At the desk"), ["correct_hours", "break_minutes"]),
+            (_("Conversations"), ["live_model"]),
+        ]
+        return [{"title": title, "fields": [self[name] for name in names]} for title, names in groups]
 
 
 @signed_in
@@ -55,27 +80,19 @@ def home(request: SignedInRequest) -> HttpResponse:
     for found in belonging.projects_of(request.user):
         member = found.memberships.filter(user=request.user, active=True).first()
         state = assigning.progress(project=found, member=member)
-        rows.append({"project": found, "membership": member, "progress": state, "leads": _leads(request, member)})
+        waiting = reviewing.waiting_for(member) if member else None
+        rows.append(
+            {
+                "project": found, "membership": member, "progress": state, "leads": _leads(request, member),
+                "waiting": waiting,
+            }
+        )  # fmt: skip
     can_create = may(request.user, "create_project")
     return render(request, "annotation/home.html", {"projects": rows, "can_create": can_create})
 
 
 def _leads(request: SignedInRequest, member: Any) -> bool:  # noqa: ANN401 - a Membership or None
     return may(request.user, "manage", member.role if member else None)
-
-
-@site("create_project")
-def new(request: SignedInRequest) -> HttpResponse:
-    form = NewProject(request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            made = belonging.create_project(creator=request.user, **form.cleaned_data)
-        except ValidationError as wrong:
-            form.add_error("name", wrong)
-        else:
-            messages.success(request, f"{made.name} is ready. Bring in the texts that people will judge.")
-            return redirect("import", slug=made.slug)
-    return render(request, "annotation/new_project.html", {"form": form})
 
 
 @project("see")
@@ -93,7 +110,9 @@ def overview(request: ProjectRequest, slug: str) -> HttpResponse:
         "judgements": current.count(),
         "live_judgements": current.filter(origin="live").count(),
         "people": _who_judged(found) if manages else [],
+        "agreement": concurring.of_project(found) if manages else [],
         "manages": manages,
+        "open_flags": flagging.open_count(found) if manages else 0,
     }
     return render(request, "annotation/project.html", context)
 
@@ -107,19 +126,13 @@ def _who_judged(found: Project) -> QuerySet[Membership]:
 
 @project("manage")
 def project_settings(request: ProjectRequest, slug: str) -> HttpResponse:
-    found = request.project
-    last = found.guidelines.last()
-    form = ProjectSettings(
-        request.POST or None, initial={"overlap": found.overlap, "guidelines": last.text if last else ""}
-    )
+    form = ProjectSettings(request.POST or None, instance=Project.objects.get(pk=request.project.pk))
     if request.method == "POST" and form.is_valid():
-        assigning.set_overlap(project=found, overlap=form.cleaned_data["overlap"])
-        written = belonging.write_guidelines(
-            project=found, text=form.cleaned_data["guidelines"].replace("\r\n", "\n"), actor=request.user
-        )
-        messages.success(request, f"Saved. The guidelines are at version {written.version}.")
+        belonging.configure(project=request.project, actor=request.user, **form.cleaned_data)
+        messages.success(request, _("Saved."))
         return redirect("project_settings", slug=slug)
-    return render(request, "annotation/settings.html", {"project": found, "form": form})
+    context = {"project": request.project, "form": form}
+    return render(request, "annotation/settings.html", context, status=400 if form.errors else 200)
 
 
 @project("manage")
@@ -128,10 +141,15 @@ def items(request: ProjectRequest, slug: str) -> HttpResponse:
     page = Paginator(Item.objects.filter(project=request.project).order_by("position"), 50).get_page(
         request.GET.get("page")
     )
-    counts = _judgement_counts([item.pk for item in page])
+    ids = [item.pk for item in page]
+    counts, flagged = _judgement_counts(ids), flagging.flagged(ids)
     rows = [
-        {"item": item, "text": plain(item.prompt[-1]["content"]), "judgements": counts.get(item.pk, 0)} for item in page
-    ]
+        {
+            "item": item, "text": plain(item.prompt[-1]["content"]), "judgements": counts.get(item.pk, 0),
+            "flags": item.pk in flagged,
+        }
+        for item in page
+    ]  # fmt: skip
     return render(request, "annotation/items.html", {"project": request.project, "page": page, "rows": rows})
 
 
@@ -146,8 +164,14 @@ def _judgement_counts(item_ids: list[int]) -> dict[int, int]:
 def item(request: ProjectRequest, slug: str, item_id: int) -> HttpResponse:
     """One item with what people said of it, for leads: here sources and annotators' pseudonyms are shown."""
     found = get_object_or_404(Item, pk=item_id, project=request.project)
+    said = reviewing.threads(Feedback.objects.filter(judgement__item=found))
     judgements = [
-        {"judgement": row, "summary": asking.summary(row, by_position=True)}
+        {
+            "judgement": row,
+            "summary": asking.summary(row, by_position=True),
+            "threads": [thread for thread in said if thread.judgement_id == row.pk],
+            "can_tell": row.member.user_id is not None,
+        }
         for row in Judgement.objects.filter(item=found).select_related("member").order_by("-id")
     ]
     superseded = set(
@@ -156,13 +180,9 @@ def item(request: ProjectRequest, slug: str, item_id: int) -> HttpResponse:
     context = {
         "project": request.project,
         "item": found,
-        "prompt": [{"role": m["role"], "html": render_text(m["content"])} for m in found.prompt],
-        "passages": [{"title": p["title"], "html": render_text(p["text"])} for p in found.context],
-        "responses": [
-            {"letter": chr(65 + r.position), "html": render_text(r.text), "source": r.source}
-            for r in found.responses.all()
-        ],
+        **showing.inspected(found),
         "judgements": judgements,
         "superseded": superseded,
+        "flags": flagging.open_on(found),
     }
     return render(request, "annotation/item.html", context)
