@@ -1,0 +1,185 @@
+"""Reads judgements as voices and says how far they agree: in a project, by version of its guidelines, and of one member by week.
+
+Leads see agreement as it stands now, corrections included. A member sees it only over items that all their annotators have
+judged, only for weeks that are over, only where enough items stand behind a number, and by what everybody said first: so
+that neither a correction nor a new judgement of a colleague moves a number by itself, which would tell what they said.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.utils import timezone
+
+from annotation import asking
+from annotation.agreeing import Agreement, Compare, Tally, Voice, agreement, between, labels, orders, scores
+from annotation.kinds import Rankable
+from annotation.models import Membership, Project
+
+MOST_ITEMS = 2000  # the newest; more would make a page wait and move the interval little
+FEWEST_ITEMS = 5  # of a week or a version, for its number to be said
+WEEKS = 12
+
+#: The newest items that two people or more have judged, with what they say: what stands now, or what they said first.
+#: The latter only of items that are complete: no free slot, and nobody at work on them.
+VOICES = """
+WITH several AS (
+    SELECT j.item_id, max(j.submitted_at) AS told_at FROM annotation_judgement j JOIN annotation_item i ON i.id = j.item_id
+    WHERE i.project_id = %(project)s AND j.version = 1
+      AND (NOT %(first)s::boolean OR (i.free = 0 AND NOT EXISTS (
+            SELECT FROM annotation_assignment a WHERE a.item_id = i.id AND a.state = 'open')))
+      AND (%(member)s = 0 OR EXISTS (
+            SELECT FROM annotation_judgement mine WHERE mine.item_id = i.id AND mine.member_id = %(member)s))
+    GROUP BY j.item_id HAVING count(*) > 1
+    ORDER BY max(j.id) DESC LIMIT %(most)s)
+SELECT j.item_id, j.member_id, j.answers, j.schema_version, j.guidelines_version, several.told_at,
+       (SELECT count(*) FROM annotation_response r WHERE r.item_id = j.item_id) AS responses
+FROM several JOIN annotation_judgement j ON j.item_id = several.item_id
+WHERE CASE WHEN %(first)s::boolean THEN j.version = 1
+           ELSE NOT EXISTS (SELECT FROM annotation_judgement later WHERE later.supersedes_id = j.id) END
+ORDER BY j.id
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One question's agreement; `way` says what a pair is: order, score or label."""
+
+    name: str
+    title: str
+    way: str
+    found: Agreement
+
+    @property
+    def percent(self) -> int:
+        return round(100 * self.found.share)
+
+    @property
+    def near_percent(self) -> int:
+        return round(100 * self.found.near)
+
+    @property
+    def interval(self) -> tuple[int, int]:
+        return round(100 * self.found.low), round(100 * self.found.high)
+
+
+@dataclass(frozen=True)
+class Said:
+    """One judgement that can be compared."""
+
+    item: int
+    member: int
+    answers: Mapping[str, Any]
+    schema: int
+    guidelines: int
+    told_at: datetime  # when the last annotator of the item said something first
+    responses: int
+
+
+def of_project(project: Project) -> list[Measured]:
+    """Agreement on each question that can be compared, as it stands, over the newest 2,000 items that several judged."""
+    return _measured(project, _said(project))
+
+
+def by_guidelines(project: Project) -> list[tuple[int, list[Measured]]]:
+    """Version of the guidelines -> agreement on items that all their annotators judged under it, oldest version first."""
+    said = _said(project)
+    versions: dict[int, set[int]] = defaultdict(set)
+    for one in said:
+        versions[one.item].add(one.guidelines)
+    pure: dict[int, list[Said]] = defaultdict(list)
+    for one in said:
+        if len(versions[one.item]) == 1:
+            pure[one.guidelines].append(one)
+    told = [(version, _measured(project, pure[version], fewest=FEWEST_ITEMS)) for version in sorted(pure) if version]
+    return [(version, measured) for version, measured in told if measured]
+
+
+@dataclass(frozen=True)
+class Week:
+    """A member's agreement with the others on the items that were completed in a week; it begins on a Monday."""
+
+    begins: date
+    measured: list[Measured]
+
+
+def of_member(member: Membership, *, now: datetime | None = None) -> list[Week]:
+    """The member's agreement with the others, week by week, oldest first. See the module's first lines for what is left out."""
+    this_week = _monday(now or timezone.now())
+    by_week: dict[date, list[Said]] = defaultdict(list)
+    for one in _said(member.project, member=member, first=True):
+        week = _monday(one.told_at)
+        if this_week - timedelta(weeks=WEEKS) <= week < this_week:
+            by_week[week].append(one)
+    weeks = [
+        Week(week, _measured(member.project, by_week[week], member=member.pk, fewest=FEWEST_ITEMS))
+        for week in sorted(by_week)
+    ]
+    return [week for week in weeks if week.measured]
+
+
+def _monday(moment: datetime) -> date:
+    day = timezone.localtime(moment).date()
+    return day - timedelta(days=day.weekday())
+
+
+def _said(project: Project, *, member: Membership | None = None, first: bool = False) -> list[Said]:
+    with connection.cursor() as cursor:
+        values = {"project": project.pk, "member": member.pk if member else 0, "first": first, "most": MOST_ITEMS}
+        cursor.execute(VOICES, values)
+        rows = cursor.fetchall()
+    return [Said(item, who, json.loads(answers), *rest) for item, who, answers, *rest in rows]
+
+
+def _measured(project: Project, said: Iterable[Said], *, member: int | None = None, fewest: int = 1) -> list[Measured]:
+    """Question by question, in the order in which they are asked now; answers under several schemas are counted together
+    where a question kept its name and kind, and only with answers under the same schema."""
+    said = list(said)
+    tallies: dict[str, dict[int, Tally]] = defaultdict(dict)
+    asked_now = {asked.name: asked for asked in asking.questions_of(project)}
+    for schema in {one.schema for one in said}:
+        of_schema = [one for one in said if one.schema == schema]
+        for asked in asking.questions_of(project, schema):
+            now = asked_now.get(asked.name)
+            compare = _way(asked)
+            if compare is None or now is None or now.kind.name != asked.kind.name:
+                continue
+            voices = [
+                Voice(one.item, one.member, heard, one.guidelines)
+                for one in of_schema
+                if (heard := _heard(asked, one)) is not None
+            ]
+            for item, tally in between(voices, compare[1], member).items():
+                tallies[asked.name][item] = tallies[asked.name].get(item, Tally()) + tally
+    found: list[Measured] = []
+    for name, asked in asked_now.items():
+        way, measured = _way(asked), agreement(tallies.get(name, {}))
+        if way and measured and measured.items >= fewest:
+            found.append(Measured(name, asked.title, way[0], measured))
+    return found
+
+
+def _way(asked: asking.Asked) -> tuple[str, Compare] | None:
+    """What a pair of this question's answers is and how it is compared; None for texts, which nothing here compares."""
+    if isinstance(asked.kind, Rankable):
+        return "order", orders
+    ways: dict[str, tuple[str, Compare]] = {"rating": ("score", scores), "label": ("label", labels)}
+    return ways.get(asked.kind.name)
+
+
+def _heard(asked: asking.Asked, one: Said) -> Any:  # noqa: ANN401 - what the question's comparison takes
+    """What somebody said, in the shape in which it is compared; None if they left the question out."""
+    answer = one.answers.get(asked.name)
+    if answer is None:
+        return None
+    if isinstance(asked.kind, Rankable):
+        return asked.kind.ranks(answer, one.responses)
+    if asked.kind.name == "rating":
+        return {(place, aspect): value for place, of in enumerate(answer["scores"]) for aspect, value in of.items()}
+    return {place: frozenset(chosen) for place, chosen in enumerate(answer["labels"])}
