@@ -1,4 +1,4 @@
-"""Models at work for the try-it pages: a child process stays warm behind a pipe and is let go when nobody asks.
+"""Models at work for the site's pages: a child process stays warm behind a pipe and is let go when nobody asks.
 
 Each web process keeps at most one child, which ends when the pipe from its web process does. The site itself never loads torch.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from training import preparing
 from training.catalogue import environments
@@ -29,6 +30,25 @@ IDLE = 300.0  # seconds after which a warm child is let go
 
 class NoAnswer(Exception):
     """The model did not answer; the text says why."""
+
+
+@dataclass(frozen=True)
+class Servable:
+    """What a child can be started for: its string, the folder or string that is opened, and whose Python does it."""
+
+    ref: str
+    target: str
+    environment: str
+    log: Path
+    plugins: tuple[str, ...] = ()
+
+
+def servable(model: Model) -> Servable:
+    """What a run left behind. Raises NoAnswer."""
+    folder = preparing.folder(model.run) / "model"
+    if not (folder / "feinschliff-model.json").is_file():
+        raise NoAnswer(gettext("The model's files are not there any more."))
+    return Servable(model.ref, str(folder), model.run.environment, folder.parent / "serve.log")
 
 
 @dataclass
@@ -49,7 +69,7 @@ class Warm:
             return json.loads(self._line(timeout))
         except (BrokenPipeError, ValueError):
             raise NoAnswer(
-                "The model's process ended. Try again; if it happens again, look at the run's log."
+                gettext("The model's process ended. Try again; if it happens again, look at the run's log.")
             ) from None
 
     def _line(self, timeout: float) -> bytes:
@@ -60,7 +80,9 @@ class Warm:
         while b"\n" not in self.rest:
             ready, _, _ = select.select([pipe], [], [], max(0.0, end - time.monotonic()))
             if not ready:
-                raise NoAnswer(f"The model did not answer within {timeout:.0f} s.")
+                raise NoAnswer(
+                    gettext("The model did not answer within %(seconds)s s.") % {"seconds": f"{timeout:.0f}"}
+                )
             piece = os.read(pipe, 1 << 16)
             if not piece:
                 raise BrokenPipeError
@@ -84,10 +106,10 @@ class WarmModels:
         self._warm: Warm | None = None
         self._timer: threading.Timer | None = None
 
-    def ask(self, model: Model, verb: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - a verb's result
+    def ask(self, model: Servable, verb: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - a verb's result
         """What `verb` returns. Raises NoAnswer."""
         if not self._lock.acquire(timeout=START_TIMEOUT):
-            raise NoAnswer("Others are asking this model right now. Try again in a minute.")
+            raise NoAnswer(gettext("Others are asking this model right now. Try again in a minute."))
         try:
             warm = self._warm_up(model)
             answer = warm.ask({"id": 1, "verb": verb, "args": arguments}, ANSWER_TIMEOUT)
@@ -99,14 +121,14 @@ class WarmModels:
         finally:
             self._lock.release()
         if "error" in answer:
-            raise NoAnswer(f"The model could not answer: {answer['error']}")
+            raise NoAnswer(gettext("The model could not answer: %(error)s") % {"error": answer["error"]})
         return answer["result"]
 
-    def _warm_up(self, model: Model) -> Warm:
+    def _warm_up(self, model: Servable) -> Warm:
         if self._warm and self._warm.model == model.ref and self._warm.process.poll() is None:
             return self._warm
         self._end()
-        self._warm = Warm(model.ref, _start(preparing.folder(model.run) / "model", model.run.environment))
+        self._warm = Warm(model.ref, _start(model))
         self._warm.ask(None, START_TIMEOUT)
         return self._warm
 
@@ -128,17 +150,19 @@ class WarmModels:
         self._warm = None
 
 
-def _start(model_folder: Path, environment: str) -> subprocess.Popen[bytes]:
-    if not (model_folder / "feinschliff-model.json").is_file():
-        raise NoAnswer("The model's files are not there any more.")
+def _start(model: Servable) -> subprocess.Popen[bytes]:
     try:
-        python = environments.interpreter(environment)
+        python = environments.interpreter(model.environment)
     except environments.EnvironmentUnusable as wrong:
         raise NoAnswer(str(wrong)) from None
-    command = [python, "-m", "feinschliff", "serve", str(model_folder)]
+    command = [python, "-m", "feinschliff", "serve", model.target]
     command += ["--weights", str(Path(settings.HOME) / "weights")]
-    log = (model_folder.parent / "serve.log").open("ab")
-    with log:
+    for plugin in model.plugins:
+        command += ["--plugin", plugin]
+    for folder in settings.LOCAL_MODELS:
+        command += ["--local-models", folder]
+    model.log.parent.mkdir(parents=True, exist_ok=True)
+    with model.log.open("ab") as log:
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=settings.ROOT,
             env=child_environment(), start_new_session=True,
@@ -150,4 +174,4 @@ warm_models = WarmModels()
 
 def score(*, model: Model, prompt: str, completions: list[str]) -> list[float]:
     """One score an answer; higher is better. Raises NoAnswer."""
-    return warm_models.ask(model, "score", {"prompt": prompt, "completions": completions})
+    return warm_models.ask(servable(model), "score", {"prompt": prompt, "completions": completions})
