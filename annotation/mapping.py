@@ -5,13 +5,16 @@ A mapping is `{word: fields}`. Fields are dotted paths (`a1.text`, `outputs.0`);
     id, group          one field each; without `group` the prompt decides the split
     prompt             text, a list of {role, content}, or several fields joined by blank lines (empty ones left out)
     context            reference passages: text, or a list of texts, of [title, sentence...] or of {title, text}
-    responses          one field holding a list, or one field a response; a model may have answered with nothing
+    responses          one field holding a list, or one field a response; a model may have answered with nothing; where the
+                       project's questions take prompts alone, it may be missing
     sources            who wrote each response, in the same manner
     ranks              a list of ranks, 1 = best, equal = tie, null = not ranked: one judgement
     winner             the better of two: 1 or 2, 0 for a tie, or a word that `codes` translates: one judgement
     votes              a list of winners, or of objects (`vote_winner`, `vote_annotator` name their fields): one each
     annotator          the field with the annotator's pseudonym, or `=text` for a fixed one
     codes              `a1:1,a2:2,equal:0`
+    topic              the field of knowledge it belongs to, which decides who gets it: one field, may be empty
+    warning            shown before the item is: one field, may be empty
     where              `field=value`: other records are left out (and counted)
 
 Without a mapping the words are the fields.
@@ -25,18 +28,35 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.utils.translation import gettext
+
 from annotation.formats.jsonl import Problem
+from webapp import saying
 
 WORDS = (
     "id", "prompt", "responses", "context", "sources", "group", "ranks", "winner", "votes", "vote_winner",
-    "vote_annotator", "annotator", "codes", "where",
+    "vote_annotator", "annotator", "codes", "topic", "warning", "where",
 )  # fmt: skip
 NATIVE = {
     word: word
-    for word in ("id", "prompt", "responses", "context", "sources", "group", "ranks", "winner", "votes", "annotator")
+    for word in (
+        "id",
+        "prompt",
+        "responses",
+        "context",
+        "sources",
+        "group",
+        "ranks",
+        "winner",
+        "votes",
+        "annotator",
+        "topic",
+        "warning",
+    )
 }
 MAX_TEXT = 1_000_000  # characters
 MAX_PSEUDONYM = 80
+MAX_TOPIC, MAX_WARNING = 100, 300
 ROLES = ("system", "user", "assistant")
 
 
@@ -51,6 +71,8 @@ class Draft:
     responses: list[str]
     sources: list[str]
     group: str
+    topic: str = ""
+    warning: str = ""
     judgements: list[tuple[str, list[int | None]]] = field(default_factory=list)  # (pseudonym, ranks)
 
     @property
@@ -64,7 +86,9 @@ def check_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
     """The mapping with native words filled in. Raises Problem for a word that does not exist."""
     for word in mapping:
         if word not in WORDS:
-            raise Problem(0, word, f"no such word in a mapping; the words are {', '.join(WORDS)}")
+            raise Problem(
+                0, word, gettext("no such word in a mapping; the words are %(words)s") % {"words": ", ".join(WORDS)}
+            )
     if not mapping:
         return dict(NATIVE)
     return {"id": "id", **{word: fields.strip() for word, fields in mapping.items() if fields.strip()}}
@@ -82,14 +106,19 @@ def is_wanted(record: Mapping[str, Any], mapping: Mapping[str, str]) -> bool:
     return value.strip() in (found if isinstance(found, str) else json.dumps(found), str(found))
 
 
-def draft(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> Draft:
-    """One record as an item. Raises Problem with line and field."""
+def draft(line: int, record: Mapping[str, Any], mapping: Mapping[str, str], *, alone: bool = False) -> Draft:
+    """One record as an item; `alone` lets a prompt come without answers. Raises Problem with line and field."""
     prompt = _prompt(line, record, mapping)
-    answers = _many(line, record, mapping, "responses")
+    answers = _many(line, record, mapping, "responses", optional=alone)
     responses = [_text(line, f"responses {n}", text, may_be_empty=True) for n, text in enumerate(answers, 1)]
     sources = _sources(line, record, mapping)
     if sources and len(sources) != len(responses):
-        raise Problem(line, mapping["sources"], f"{len(sources)} sources for {len(responses)} responses")
+        raise Problem(
+            line,
+            mapping["sources"],
+            gettext("%(sources)s sources for %(responses)s responses")
+            % {"sources": len(sources), "responses": len(responses)},
+        )
     group = _optional(line, record, mapping, "group")
     return Draft(
         line=line,
@@ -99,6 +128,8 @@ def draft(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> D
         responses=responses,
         sources=sources or [""] * len(responses),
         group=_short(line, mapping.get("group", ""), group) if group is not None else prompt_group(prompt),
+        topic=_remark(line, record, mapping, "topic", MAX_TOPIC),
+        warning=_remark(line, record, mapping, "warning", MAX_WARNING),
         judgements=_judgements(line, record, mapping, len(responses)),
     )
 
@@ -110,6 +141,14 @@ def _sources(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -
         "" if source is None else _text(line, f"sources {n}", source, may_be_empty=True)[:200]
         for n, source in enumerate(given, 1)
     ]
+
+
+def _remark(line: int, record: Mapping[str, Any], mapping: Mapping[str, str], word: str, limit: int) -> str:
+    """A short text about the item that may be missing, null or empty; on one line."""
+    value = _optional(line, record, mapping, word)
+    if value is None or value == "":
+        return ""
+    return " ".join(_short(line, mapping[word], value, limit).split())
 
 
 def prompt_group(prompt: Sequence[Mapping[str, str]]) -> str:
@@ -132,6 +171,8 @@ def guess(record: Mapping[str, Any]) -> dict[str, str]:
         "votes": ["votes"],
         "group": ["group"],
         "annotator": ["annotator", "worker"],
+        "topic": ["topic", "domain", "subject"],
+        "warning": ["warning", "content_warning"],
     }
     found = {word: next((n for n in options if n in record), "") for word, options in names.items()}
     if found["prompt"] == "instruction" and "input" in record:
@@ -159,7 +200,11 @@ def _get(record: Mapping[str, Any], path: str, line: int) -> Any:  # noqa: ANN40
             value = value[int(step)]
         else:
             there = ", ".join(list(value)[:12]) if isinstance(value, Mapping) else type(value).__name__
-            raise Problem(line, path, f"there is no field “{step}”; there is: {there}")
+            raise Problem(
+                line,
+                path,
+                gettext("there is no field “%(step)s”; there is: %(there)s") % {"step": step, "there": there},
+            )
     return value
 
 
@@ -174,14 +219,14 @@ def _optional(line: int, record: Mapping[str, Any], mapping: Mapping[str, str], 
 def _key(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> str:
     value = _get(record, mapping["id"], line)
     if isinstance(value, bool) or not isinstance(value, str | int) or str(value).strip() == "":
-        raise Problem(line, mapping["id"], "an id is a text or a whole number, and not empty")
+        raise Problem(line, mapping["id"], gettext("an id is a text or a whole number, and not empty"))
     return _short(line, mapping["id"], value)
 
 
 def _short(line: int, name: str, value: object, limit: int = 200) -> str:
     text = _text(line, name, value)
     if len(text) > limit:
-        raise Problem(line, name, f"longer than {limit} characters")
+        raise Problem(line, name, gettext("longer than %(n)s characters") % {"n": saying.number(limit)})
     return text
 
 
@@ -190,24 +235,24 @@ def _text(line: int, name: str, value: object, *, may_be_empty: bool = False) ->
     if isinstance(value, bool | int | float):
         value = json.dumps(value)
     if not isinstance(value, str):
-        raise Problem(line, name, f"a text was expected, not {_named(value)}")
+        raise Problem(line, name, gettext("a text was expected, not %(value)s") % {"value": _named(value)})
     if not value.strip() and not may_be_empty:
-        raise Problem(line, name, "the text is empty")
+        raise Problem(line, name, gettext("the text is empty"))
     if len(value) > MAX_TEXT:
-        raise Problem(line, name, f"the text is longer than {MAX_TEXT:,} characters")
+        raise Problem(line, name, gettext("the text is longer than %(n)s characters") % {"n": saying.number(MAX_TEXT)})
     if "\x00" in value or any("\ud800" <= c <= "\udfff" for c in value):
-        raise Problem(line, name, "the text holds a NUL or half a surrogate pair, which no UTF-8 text can")
+        raise Problem(line, name, gettext("the text holds a NUL or half a surrogate pair, which no UTF-8 text can"))
     return value
 
 
 def _named(value: object) -> str:
     names = {
-        dict: "an object",
-        list: "a list",
-        str: "a text",
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
+        dict: gettext("an object"),
+        list: gettext("a list"),
+        str: gettext("a text"),
+        bool: gettext("true or false"),
+        int: gettext("a number"),
+        float: gettext("a number"),
         type(None): "null",
     }
     return names.get(type(value), type(value).__name__)
@@ -215,7 +260,7 @@ def _named(value: object) -> str:
 
 def _prompt(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> list[dict[str, str]]:
     if "prompt" not in mapping:
-        raise Problem(0, "prompt", "the mapping names no field for the prompt")
+        raise Problem(0, "prompt", gettext("the mapping names no field for the prompt"))
     paths = [path.strip() for path in mapping["prompt"].split(",")]
     values = [_get(record, path, line) for path in paths]
     if len(values) == 1 and isinstance(values[0], list):
@@ -223,7 +268,7 @@ def _prompt(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) ->
     texts = [_text(line, path, value, may_be_empty=True) for path, value in zip(paths, values, strict=True)]
     texts = [text for text in texts if text.strip()]
     if not texts:
-        raise Problem(line, mapping["prompt"], "the prompt is empty")
+        raise Problem(line, mapping["prompt"], gettext("the prompt is empty"))
     return [{"role": "user", "content": "\n\n".join(texts)}]
 
 
@@ -231,12 +276,17 @@ def _messages(line: int, name: str, value: list[Any]) -> list[dict[str, str]]:
     messages = []
     for number, message in enumerate(value, 1):
         if not isinstance(message, Mapping) or message.get("role") not in ROLES:
-            raise Problem(line, name, f"message {number} is no {{role, content}} with a role of {', '.join(ROLES)}")
+            raise Problem(
+                line,
+                name,
+                gettext("message %(n)s is no {role, content} with a role of %(roles)s")
+                % {"n": number, "roles": ", ".join(ROLES)},
+            )
         messages.append(
             {"role": message["role"], "content": _text(line, f"{name} message {number}", message.get("content"))}
         )
     if not messages:
-        raise Problem(line, name, "the conversation is empty")
+        raise Problem(line, name, gettext("the conversation is empty"))
     return messages
 
 
@@ -264,12 +314,14 @@ def _many(
     if optional and _first_missing(record, mapping, word):
         return []
     if word not in mapping:
-        raise Problem(0, word, "the mapping names no field for them")
+        raise Problem(0, word, gettext("the mapping names no field for them"))
     paths = [path.strip() for path in mapping[word].split(",")]
     if len(paths) == 1:
         values = _get(record, paths[0], line)
         if not isinstance(values, list):
-            raise Problem(line, paths[0], f"a list of texts was expected, not {_named(values)}")
+            raise Problem(
+                line, paths[0], gettext("a list of texts was expected, not %(values)s") % {"values": _named(values)}
+            )
         return values
     _whole_list_named(line, record, paths)
     return [_get(record, path, line) for path in paths]
@@ -285,7 +337,11 @@ def _whole_list_named(line: int, record: Mapping[str, Any], paths: Sequence[str]
         there = _get(record, parent, line) if parent else None
         named = sum(path.rpartition(".")[0] == parent for path in paths)
         if isinstance(there, list) and len(there) != named:
-            raise Problem(line, parent, f"{len(there)} answers, where the mapping names {named}")
+            raise Problem(
+                line,
+                parent,
+                gettext("%(there)s answers, where the mapping names %(named)s") % {"there": len(there), "named": named},
+            )
 
 
 def _judgements(
@@ -296,16 +352,26 @@ def _judgements(
     ranks = _optional(line, record, mapping, "ranks")
     if ranks is not None:
         if not isinstance(ranks, list):
-            raise Problem(line, mapping["ranks"], f"a list of ranks was expected, not {_named(ranks)}")
+            raise Problem(
+                line,
+                mapping["ranks"],
+                gettext("a list of ranks was expected, not %(ranks)s") % {"ranks": _named(ranks)},
+            )
         if len(ranks) != count:
-            raise Problem(line, mapping["ranks"], f"{len(ranks)} ranks for {count} responses")
+            raise Problem(
+                line,
+                mapping["ranks"],
+                gettext("%(ranks)s ranks for %(count)s responses") % {"ranks": len(ranks), "count": count},
+            )
         found.append((who, ranks))
     winner = _optional(line, record, mapping, "winner")
     if winner is not None:
         found.append((who, _of_two(line, mapping["winner"], winner, mapping, count)))
     votes = _optional(line, record, mapping, "votes")
     if not isinstance(votes, list | None):
-        raise Problem(line, mapping["votes"], f"a list of votes was expected, not {_named(votes)}")
+        raise Problem(
+            line, mapping["votes"], gettext("a list of votes was expected, not %(votes)s") % {"votes": _named(votes)}
+        )
     for number, vote in enumerate(votes or [], 1):
         name, value = f"annotator-{number}", vote
         if isinstance(vote, Mapping):
@@ -316,7 +382,7 @@ def _judgements(
         found.append((name, _of_two(line, f"{mapping['votes']} {number}", value, mapping, count)))
     names = [name for name, _ in found]
     if len(names) != len(set(names)):
-        raise Problem(line, mapping.get("votes", "annotator"), "one annotator judges this item twice")
+        raise Problem(line, mapping.get("votes", "annotator"), gettext("one annotator judges this item twice"))
     return found
 
 
@@ -336,8 +402,11 @@ def _of_two(line: int, name: str, value: object, mapping: Mapping[str, str], cou
     winner = codes.get(str(value), str(value))
     if winner not in ("0", "1", "2"):
         raise Problem(
-            line, name, f"a winner is 1, 2 or 0 (tie), not {value!r}; `codes` can translate words, as in a:1,b:2"
+            line,
+            name,
+            gettext("a winner is 1, 2 or 0 (tie), not %(value)s; `codes` can translate words, as in a:1,b:2")
+            % {"value": repr(value)},
         )
     if count != 2:
-        raise Problem(line, name, f"a winner of two was given for {count} responses")
+        raise Problem(line, name, gettext("a winner of two was given for %(count)s responses") % {"count": count})
     return {"0": [1, 1], "1": [1, 2], "2": [2, 1]}[winner]  # type: ignore[return-value]

@@ -255,9 +255,7 @@ class Judgement(models.Model):
 
 
 class Flag(models.Model):
-    """Something is wrong with an item; a lead settles it."""
-
-    REASONS = ("harmful", "personal data", "broken or unreadable", "prompt makes no sense", "other")
+    """Something is wrong with an item; a lead settles it. The reasons stand in flagging.py."""
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="flags")
     member = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="flags")
@@ -266,9 +264,11 @@ class Flag(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     settled_at = models.DateTimeField(null=True)
     settled_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+")
+    settled_note = models.TextField(blank=True, help_text="What was done about it.")
 
     class Meta:
         ordering = ["-id"]
+        indexes = [models.Index(fields=["item"], condition=Q(settled_at=None), name="open_flags")]
 
     def __str__(self) -> str:
         return f"{self.item}: {self.reason}"

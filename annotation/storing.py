@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db.models import F, Max, Value
 from django.db.models.functions import Greatest
+from django.utils.translation import gettext
 
 from annotation.formats.jsonl import Problem
 from annotation.kinds import Rankable
@@ -73,6 +74,8 @@ class Writer:
             position=self.position + place,
             prompt=draft.prompt,
             context=draft.context,
+            topic=draft.topic,
+            warning=draft.warning,
             group=draft.group,
             digest=draft.digest,
             free=self.project.overlap,
@@ -84,7 +87,7 @@ class Writer:
         there = {item.key: item for item in held.order_by("id")}
         for draft in some:
             if draft.key in there and there[draft.key].digest != draft.digest:
-                message = f"the project holds an item {draft.key!r} with other content"
+                message = gettext("the project holds an item %(key)s with other content") % {"key": repr(draft.key)}
                 raise ImportRefused([Problem(draft.line, "id", message)])
         return there
 
@@ -123,7 +126,9 @@ class Writer:
             self.members[pseudonym] = member
             self.counts.annotators += 1
         elif member.user_id is not None:
-            message = f"the pseudonym {pseudonym!r} belongs to somebody who judges here"
+            message = gettext("the pseudonym %(pseudonym)s belongs to somebody who judges here") % {
+                "pseudonym": repr(pseudonym)
+            }
             raise ImportRefused([Problem(line, "annotator", message)])
         return member
 

@@ -2,15 +2,21 @@
 
 from django.urls import path
 
-from annotation.views import desk, imports, people, projects
+from annotation.views import building, desk, flags, guidelines, imports, own, people, projects, reviewing, talk
 
 urlpatterns = [
     path("", projects.home, name="home"),
-    path("projects/new/", projects.new, name="new_project"),
+    path("projects/new/", building.new, name="new_project"),
     path("p/<slug:slug>/", projects.overview, name="project"),
+    path("p/<slug:slug>/questions/", building.questions, name="questions"),
+    path("p/<slug:slug>/questions/preview/", building.preview, name="questions_preview"),
+    path("p/<slug:slug>/questions/<int:version>/back/", building.go_back, name="questions_back"),
     path("p/<slug:slug>/settings/", projects.project_settings, name="project_settings"),
     path("p/<slug:slug>/items/", projects.items, name="items"),
     path("p/<slug:slug>/items/<int:item_id>/", projects.item, name="item"),
+    path("p/<slug:slug>/items/<int:item_id>/words/", flags.describe_item, name="describe_item"),
+    path("p/<slug:slug>/flags/", flags.flags, name="flags"),
+    path("p/<slug:slug>/flags/<int:flag_id>/settle/", flags.settle_flag, name="settle_flag"),
     path("p/<slug:slug>/people/", people.people, name="project_people"),
     path("p/<slug:slug>/people/<int:member_id>/deactivate/", people.deactivate, name="deactivate_member"),
     path("p/<slug:slug>/people/<int:member_id>/link/", people.fresh_link, name="fresh_link"),
@@ -18,9 +24,26 @@ urlpatterns = [
     path("p/<slug:slug>/import/<int:import_id>/", imports.map_and_import, name="import_mapping"),
     path("p/<slug:slug>/import/<int:import_id>/discard/", imports.discard, name="discard_import"),
     path("p/<slug:slug>/judge/", desk.next_item, name="desk"),
+    path("p/<slug:slug>/judge/ahead/", desk.ahead, name="ahead"),
+    path("p/<slug:slug>/judge/keep/", desk.keep, name="keep"),
     path("p/<slug:slug>/judge/<int:assignment_id>/", desk.show, name="assignment"),
     path("p/<slug:slug>/judge/<int:assignment_id>/submit/", desk.submit, name="submit"),
     path("p/<slug:slug>/judge/<int:assignment_id>/skip/", desk.skip, name="skip"),
-    path("p/<slug:slug>/mine/", desk.mine, name="mine"),
-    path("p/<slug:slug>/guidelines/", desk.guidelines, name="guidelines"),
+    path("p/<slug:slug>/judge/<int:assignment_id>/flag/", flags.flag, name="flag"),
+    path("p/<slug:slug>/judge/<int:assignment_id>/unskip/", desk.unskip, name="unskip"),
+    path("p/<slug:slug>/judge/<int:assignment_id>/draft/", desk.draft, name="draft"),
+    path("p/<slug:slug>/talk/", talk.begin, name="talk"),
+    path("p/<slug:slug>/talk/<uuid:conversation>/", talk.conversation, name="conversation"),
+    path("p/<slug:slug>/talk/<uuid:conversation>/say/", talk.say, name="say"),
+    path("p/<slug:slug>/talk/<uuid:conversation>/choose/", talk.choose, name="choose"),
+    path("p/<slug:slug>/mine/", own.mine, name="mine"),
+    path("p/<slug:slug>/mine/again/", own.again, name="again"),
+    path("p/<slug:slug>/mine/feedback/<int:feedback_id>/", own.answer_feedback, name="answer_feedback"),
+    path("p/<slug:slug>/guidelines/", guidelines.guidelines, name="guidelines"),
+    path("p/<slug:slug>/guidelines/read/", guidelines.confirm, name="confirm_guidelines"),
+    path("p/<slug:slug>/guidelines/write/", guidelines.write, name="write_guidelines"),
+    path("p/<slug:slug>/guidelines/preview/", guidelines.preview, name="preview_guidelines"),
+    path("p/<slug:slug>/judgements/", reviewing.judgements, name="judgements"),
+    path("p/<slug:slug>/judgements/again/", reviewing.ask_again, name="ask_again"),
+    path("p/<slug:slug>/judgements/<int:judgement_id>/feedback/", reviewing.feedback, name="judgement_feedback"),
 ]

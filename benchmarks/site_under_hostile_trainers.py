@@ -54,10 +54,19 @@ class Visitor(threading.Thread):
         cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         self.browser = urllib.request.build_opener(cookies)
         link = site.link(name)
-        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', self.get(link))
-        assert token
-        fields = {"new_password1": PASSWORD, "new_password2": PASSWORD, "csrfmiddlewaretoken": token[1]}
-        self.browser.open(urllib.request.Request(link, data=urllib.parse.urlencode(fields).encode()), timeout=60)  # noqa: S310
+        fields = {"new_password1": PASSWORD, "new_password2": PASSWORD, "csrfmiddlewaretoken": self.token(link)}
+        self.post(link, fields)
+        read = {"version": "1", "csrfmiddlewaretoken": self.token(f"{site.address}/p/demo/judge/")}
+        self.post(f"{site.address}/p/demo/guidelines/read/", read)
+
+    def token(self, address: str) -> str:
+        found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', self.get(address))
+        assert found
+        return found[1]
+
+    def post(self, address: str, fields: dict[str, str]) -> None:
+        body = urllib.parse.urlencode(fields).encode()
+        self.browser.open(urllib.request.Request(address, data=body), timeout=60)  # noqa: S310
 
     def get(self, address: str) -> str:
         return str(self.browser.open(address, timeout=60).read().decode())

@@ -19,10 +19,11 @@ from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 
-from annotation import assigning, belonging, importing, judging
+from annotation import assigning, belonging, guiding, importing, judging
 from annotation.importing import Counts
 from annotation.models import Assignment, Import, Judgement, Membership, Project
 from webapp.people.models import User
+from webapp.people.permitting import ANNOTATOR
 
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 PASSWORD = "wooden spoon at noon"
@@ -34,7 +35,7 @@ def collect_static() -> None:
         call_command("collectstatic", interactive=False, verbosity=0)
 
 
-def person(name: str, *, password: str | None = None, **flags: bool) -> User:
+def person(name: str, *, password: str | None = None, **flags: bool | str) -> User:
     """Somebody who can sign in; without a password only by `signed_in`."""
     return User.objects.create_user(username=name, password=password, **flags)
 
@@ -55,8 +56,21 @@ def project_of(
 ) -> Project:
     made = belonging.create_project(name=name, question=question, creator=lead, overlap=overlap, guidelines=guidelines)
     for user in annotators:
-        belonging.join(project=made, user=user)
+        join(made, user)
     return made
+
+
+def join(project: Project, user: User, role: str = ANNOTATOR) -> Membership:
+    """Makes somebody a member who has read the guidelines."""
+    belonging.join(project=project, user=user, role=role)
+    know_the_guidelines(project)
+    return member_of(project, user)
+
+
+def know_the_guidelines(project: Project) -> None:
+    """All members have read what is in force, so that the desk opens at once."""
+    now = guiding.current(project)
+    project.memberships.update(guidelines_read=now.version if now else 0)
 
 
 def member_of(project: Project, user: User) -> Membership:

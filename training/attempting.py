@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django.conf import settings
 from django.db import close_old_connections, transaction
 from django.db.models.functions import Now
+from django.utils import translation
+from django.utils.translation import gettext
 
 from feinschliff import Job, JobStatus, Launches
 from training import explaining, notifying, preparing
@@ -27,6 +29,7 @@ from training.loggers import Loggers
 from training.machine import limiting
 from training.models import Metric, Model, Run, Sample
 from training.streaming import Ear, Heard, storable
+from webapp.saying import number
 
 if TYPE_CHECKING:
     from training.working import Worker
@@ -84,7 +87,11 @@ class Attempt:
             self._patiently(lambda: self._end(Run.FAILED, error=why))
 
     def _work(self) -> None:
-        run = Run.objects.select_related("snapshot", "project").get(pk=self.lease.run_id)
+        run = Run.objects.select_related("snapshot", "project", "launched_by").get(pk=self.lease.run_id)
+        with translation.override(run.launched_by.reads if run.launched_by else settings.LANGUAGE_CODE):
+            self._attempt(run)
+
+    def _attempt(self, run: Run) -> None:
         self.points, self.samples = run.metrics.count(), run.samples.count()
         self.beside = _beside(run)
         if not self._take_over(run) and not self._start(run):
@@ -131,7 +138,10 @@ class Attempt:
         if run.cancel_requested_at:
             return self._end(Run.CANCELLED)
         if run.attempts > MAX_ATTEMPTS:
-            return self._end(Run.FAILED, error=f"It was interrupted {MAX_ATTEMPTS} times, and not tried again.")
+            return self._end(
+                Run.FAILED,
+                error=gettext("It was interrupted %(n)s times, and not tried again.") % {"n": MAX_ATTEMPTS},
+            )
         try:
             folder = preparing.prepare(run)
             (folder / "result.json").unlink(missing_ok=True)  # an earlier attempt's tells nothing of this one
@@ -162,7 +172,8 @@ class Attempt:
 
     def _not_reached(self, run: Run, wrong: OSError) -> bool:
         """A cluster may be away for a moment: the run waits, and is tried again while it has attempts left."""
-        why = f"The launcher {self.worker.launcher.name} could not be reached: {wrong}".splitlines()[0][:170]
+        said = gettext("The launcher %(launcher)s could not be reached: %(wrong)s")
+        why = (said % {"launcher": self.worker.launcher.name, "wrong": wrong}).splitlines()[0][:170]
         why = storable(why.rstrip(".") + ".")
         if run.attempts >= MAX_ATTEMPTS:
             return self._end(Run.FAILED, error=why)
@@ -170,7 +181,7 @@ class Attempt:
         while time.monotonic() < until and not self.worker.stopping:
             self._patiently(self.lease.beat)
             time.sleep(RETRY)
-        self._patiently(lambda: self._requeue(f"{why} It is tried again."))
+        self._patiently(lambda: self._requeue(" ".join([why, gettext("It is tried again.")])))
         return False
 
     def _watch(self, run: Run) -> None:
@@ -237,9 +248,9 @@ class Attempt:
         """Drops what is beyond the limits; the page says so."""
         points, samples = limiting.MOST_POINTS - self.points, limiting.MOST_SAMPLES - self.samples
         if len(heard.metrics) > points:
-            self.note = f"Only its first {limiting.MOST_POINTS:,} numbers were kept."
+            self.note = gettext("Only its first %(n)s numbers were kept.") % {"n": number(limiting.MOST_POINTS)}
         elif len(heard.samples) > samples:
-            self.note = f"Only its first {limiting.MOST_SAMPLES:,} samples were kept."
+            self.note = gettext("Only its first %(n)s samples were kept.") % {"n": number(limiting.MOST_SAMPLES)}
         del heard.metrics[max(points, 0) :], heard.samples[max(samples, 0) :]
 
     def _store(self, run: Run, heard: Heard, offset: int) -> None:
@@ -268,7 +279,8 @@ class Attempt:
         strays = ", ".join(sorted(_beside(run) - self.beside))
         if strays:
             log.warning("run %s: beside its folder is new: %s", run.pk, strays)
-            self.note = f"New beside its folder, written by it or a run at the same time: {strays}"
+            said = gettext("New beside its folder, written by it or a run at the same time: %(files)s")
+            self.note = said % {"files": strays}
         self._patiently(lambda: self._conclude(status, result))
 
     def _conclude(self, status: JobStatus, result: dict[str, Any]) -> None:
@@ -283,7 +295,7 @@ class Attempt:
         cause = explaining.cause_of(run, status, result)
         if cause.again and (run.resumable or status.state == "lost") and run.attempts < MAX_ATTEMPTS:
             log.warning("run %s: %s It is tried again.", run.pk, cause.text)
-            return self._requeue(f"{cause.text[:170]} It is tried again.")
+            return self._requeue(" ".join([cause.text[:170], gettext("It is tried again.")]))
         self._end(Run.FAILED, error=storable(cause.text))
         return None
 
@@ -293,7 +305,7 @@ class Attempt:
             run = self.lease.hold()
             yields = _verbs(preparing.folder(run))
             if yields is None:
-                self._end(Run.FAILED, error="The trainer says it succeeded, and left no model.")
+                self._end(Run.FAILED, error=gettext("The trainer says it succeeded, and left no model."))
                 return
             Model.objects.create(project=run.project, run=run, name=f"{run.trainer} {run.pk}", yields=yields)
             self._end(Run.SUCCEEDED, numbers=_numbers(result), versions=result.get("versions") or {})

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext, ngettext
 
 from annotation.models import Project
 from training import preparing
@@ -128,12 +129,14 @@ def finish_deletions() -> None:
 
 def _preview(found: QuerySet[Run], way: str) -> Preview:
     runs = list(found)
-    reasons = {run.pk: "it is still at work: cancel it first" for run in runs if run.is_live}
+    reasons = {run.pk: gettext("it is still at work: cancel it first") for run in runs if run.is_live}
     if way == DELETE:
         reasons |= _used(runs, reasons)
     goes = [Goes(run, _sizes(run, way)) for run in runs if run.pk not in reasons]
     if way == SPACE:
-        reasons |= {one.run.pk: "it holds neither checkpoints nor a log any more" for one in goes if not one.sizes}
+        reasons |= {
+            one.run.pk: gettext("it holds neither checkpoints nor a log any more") for one in goes if not one.sizes
+        }
     goes = [one for one in goes if one.run.pk not in reasons]
     return Preview(way, goes, [Stays(run, reasons[run.pk]) for run in runs if run.pk in reasons])
 
@@ -158,8 +161,11 @@ def _used(runs: Sequence[Run], staying: dict[int, str]) -> dict[int, str]:
 
 
 def _by(users: list[int]) -> str:
-    named = ", ".join(str(user) for user in users[:5]) + (" and others" if len(users) > 5 else "")
-    return f"its model is used by run{'s' * (len(users) > 1)} {named}"
+    named = ", ".join(str(user) for user in users[:5])
+    if len(users) > 5:
+        return gettext("its model is used by runs %(runs)s and others") % {"runs": named}
+    said = ngettext("its model is used by run %(runs)s", "its model is used by runs %(runs)s", len(users))
+    return said % {"runs": named}
 
 
 def _sizes(run: Run, way: str) -> dict[str, int]:

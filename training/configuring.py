@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 
 @dataclass(frozen=True)
 class Field:
@@ -89,14 +91,14 @@ def as_value(kind: str, text: str) -> Any:  # noqa: ANN401 - what the kind says
         try:
             return int(text)
         except ValueError:
-            raise ValueError(f"a whole number was expected, not “{text[:30]}”") from None
+            raise ValueError(gettext("a whole number was expected, not “%(text)s”") % {"text": text[:30]}) from None
     if kind == "number":
         try:
             value = float(text.replace(",", "."))
         except ValueError:
-            raise ValueError(f"a number was expected, not “{text[:30]}”") from None
+            raise ValueError(gettext("a number was expected, not “%(text)s”") % {"text": text[:30]}) from None
         if value != value or value in (float("inf"), float("-inf")):
-            raise ValueError("a finite number was expected")
+            raise ValueError(gettext("a finite number was expected"))
         return value
     return text
 

@@ -11,6 +11,9 @@ import signal
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from feinschliff import JobStatus
 from training.catalogue.listing import ListingFailed, listing
 from training.models import Run
@@ -23,8 +26,8 @@ MEMORY = re.compile(
 )
 DISK = re.compile(r"no space left on device|disk quota exceeded|errno 28|\(os error 28\)", re.IGNORECASE)
 OURS = "the Feinschliff project"
-SMALLER = "It ran out of memory; take smaller batches, shorter texts or a smaller model."
-FULL = "The disk is full; delete finished runs that nobody needs, or free space otherwise, and launch it again."
+SMALLER = _("It ran out of memory; take smaller batches, shorter texts or a smaller model.")
+FULL = _("The disk is full; delete finished runs that nobody needs, or free space otherwise, and launch it again.")
 
 
 class Cause(NamedTuple):
@@ -44,14 +47,14 @@ def cause_of(run: Run, status: JobStatus, result: dict[str, Any]) -> Cause:
     if error:
         return _of_error(run, error, again=state == "died")
     if state == "stopped":
-        return Cause("The trainer was asked to end, not by Feinschliff, and did.", True)
+        return Cause(gettext("The trainer was asked to end, not by Feinschliff, and did."), True)
     return _of_silence(run, status.exit)
 
 
 def of_launcher(wrong: Exception) -> str:
     """The fault of a launcher, or of this machine."""
     told = f"{type(wrong).__name__}: {wrong}".splitlines()[0][:500]
-    return f"{FULL} ({told})" if DISK.search(told) else f"It could not be worked: {told}"
+    return f"{FULL} ({told})" if DISK.search(told) else gettext("It could not be worked: %(told)s") % {"told": told}
 
 
 def _of_error(run: Run, error: str, *, again: bool) -> Cause:
@@ -67,18 +70,21 @@ def _of_error(run: Run, error: str, *, again: bool) -> Cause:
 def _of_silence(run: Run, code: int | None) -> Cause:
     """It left no result: by its exit status, and by what it said last."""
     if code == -signal.SIGKILL:
-        return Cause("The trainer was killed (signal 9), not by Feinschliff.", True)
+        return Cause(gettext("The trainer was killed (signal 9), not by Feinschliff."), True)
     said = logs.last_lines(run)
     if code != 0 and DISK.search(said):
-        return Cause(FULL, False)
+        return Cause(str(FULL), False)
     if code != 0 and MEMORY.search(said):
-        return Cause(SMALLER, False)
+        return Cause(str(SMALLER), False)
     if code is None:
-        return Cause("The trainer's process is gone and left no result.", True)
+        return Cause(gettext("The trainer's process is gone and left no result."), True)
     if code < 0:
         with suppress(ValueError):
-            return Cause(f"The trainer crashed ({signal.Signals(-code).name}).", True)
-    return Cause(f"The trainer ended with status {code} and left no result; its last lines say more.", True)
+            return Cause(gettext("The trainer crashed (%(name)s).") % {"name": signal.Signals(-code).name}, True)
+    return Cause(
+        gettext("The trainer ended with status %(code)s and left no result; its last lines say more.") % {"code": code},
+        True,
+    )
 
 
 def _plugin(run: Run) -> str:

@@ -19,6 +19,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from annotation import asking, judging
 from annotation.kinds import KINDS, Subject
@@ -29,12 +31,12 @@ from webapp.people.models import User
 
 #: row kind -> what it is, in the order in which the form offers them
 OFFERED = {
-    "ranking": "Rankings: one row a judgement, ties kept",
-    "pair": "Pairs: every better and worse answer of a judgement, ties dropped",
-    "rating": "Ratings: one row an answer, with its scores by aspect",
-    "unpaired": "Unpaired: single answers that are good or bad",
-    "demonstration": "Demonstrations: what people wrote or corrected",
-    "label": "Labels: one row a label that was given",
+    "ranking": _("Rankings: one row a judgement, ties kept"),
+    "pair": _("Pairs: every better and worse answer of a judgement, ties dropped"),
+    "rating": _("Ratings: one row an answer, with its scores by aspect"),
+    "unpaired": _("Unpaired: single answers that are good or bad"),
+    "demonstration": _("Demonstrations: what people wrote or corrected"),
+    "label": _("Labels: one row a label that was given"),
 }
 SPLITS = ("train", "heldout")
 
@@ -57,9 +59,12 @@ def freeze(
 ) -> Snapshot:
     """The snapshot of what the project holds now; the one that is there already if nothing changed. Raises CannotFreeze."""
     if rows not in OFFERED:
-        raise CannotFreeze(f"There are no rows of kind “{rows}”. The kinds are: {', '.join(OFFERED)}.")
+        raise CannotFreeze(
+            gettext("There are no rows of kind “%(rows)s”. The kinds are: %(offered)s.")
+            % {"rows": rows, "offered": ", ".join(OFFERED)}
+        )
     if not 0.01 <= heldout <= 0.9:
-        raise CannotFreeze("The share held out is between 0.01 and 0.9.")
+        raise CannotFreeze(gettext("The share held out is between 0.01 and 0.9."))
     with transaction.atomic():
         _one_moment()
         frozen = _rows_of(project, rows, heldout, split_seed)
@@ -93,11 +98,17 @@ def verify(snapshot: Snapshot) -> None:
     """Raises CannotFreeze if the files are not those that were frozen."""
     manifest = json.loads((folder(snapshot) / "manifest.json").read_text("utf-8"))
     if hashlib.sha256(_canonical(manifest).encode()).hexdigest() != snapshot.hash:
-        raise CannotFreeze(f"The manifest of snapshot {snapshot.hash[:12]} was changed; its rows cannot be trusted.")
+        raise CannotFreeze(
+            gettext("The manifest of snapshot %(hash)s was changed; its rows cannot be trusted.")
+            % {"hash": snapshot.hash[:12]}
+        )
     for split, digest in manifest["sha256"].items():
         with (folder(snapshot) / f"{split}.jsonl").open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != digest:
-                raise CannotFreeze(f"The {split} rows of snapshot {snapshot.hash[:12]} were changed; freeze again.")
+                raise CannotFreeze(
+                    gettext("The %(split)s rows of snapshot %(hash)s were changed; freeze again.")
+                    % {"split": split, "hash": snapshot.hash[:12]}
+                )
 
 
 def sides(groups: Iterable[str], heldout: float, seed: int) -> dict[str, str]:
@@ -127,7 +138,9 @@ def _rows_of(project: Project, kind: str, heldout: float, seed: int) -> Frozen:
     asked = _Versions(project)
     judgements = list(judging.current(project_id=project.pk).select_related("member").order_by("item__position", "id"))
     if not judgements:
-        raise CannotFreeze("There are no judgements yet. Judge some items, or import ranks with them, then freeze.")
+        raise CannotFreeze(
+            gettext("There are no judgements yet. Judge some items, or import ranks with them, then freeze.")
+        )
     items = {
         item.pk: item
         for item in Item.objects.filter(project=project, judgements__isnull=False)
@@ -163,16 +176,20 @@ class _Versions:
 def offered_by(project: Project) -> dict[str, str]:
     """The kinds of rows that what the project ever asked can become, with what each is."""
     kinds = {row for kind in project.questions.values_list("kind", flat=True).distinct() for row in KINDS[kind].rows}
-    return {kind: text for kind, text in OFFERED.items() if kind in kinds}
+    return {kind: str(text) for kind, text in OFFERED.items() if kind in kinds}
 
 
 def _nothing(project: Project, kind: str, dropped: dict[str, int]) -> str:
     offered = offered_by(project)
     if kind not in offered:
-        return f"No question of this project becomes rows of kind {kind}. It can be frozen as: {', '.join(offered)}."
+        return gettext(
+            "No question of this project becomes rows of kind %(kind)s. It can be frozen as: %(offered)s."
+        ) % {"kind": kind, "offered": ", ".join(offered)}
     if kind == "pair" and dropped.get("ties"):
-        return "Every judgement is a tie: as pairs, nothing is left of them. Freeze rankings instead."
-    return f"No judgement holds anything that becomes a row of kind {kind}. It can be frozen as: {', '.join(offered)}."
+        return gettext("Every judgement is a tie: as pairs, nothing is left of them. Freeze rankings instead.")
+    return gettext(
+        "No judgement holds anything that becomes a row of kind %(kind)s. It can be frozen as: %(offered)s."
+    ) % {"kind": kind, "offered": ", ".join(offered)}
 
 
 def _prompt(item: Item) -> Any:  # noqa: ANN401 - a text, or a list of messages

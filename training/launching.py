@@ -8,6 +8,7 @@ from typing import Any
 import jsonschema
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 
 from annotation.models import Project
 from training import preflighting
@@ -32,7 +33,12 @@ def trainer_named(name: str) -> dict[str, Any]:
     """The listing of one trainer. Raises CannotLaunch."""
     trainers = listing().trainers
     if name not in trainers:
-        raise CannotLaunch({"trainer": f"There is no trainer “{name}”. There are: {', '.join(sorted(trainers))}."})
+        raise CannotLaunch(
+            {
+                "trainer": gettext("There is no trainer “%(name)s”. There are: %(trainers)s.")
+                % {"name": name, "trainers": ", ".join(sorted(trainers))}
+            }
+        )
     return trainers[name]
 
 
@@ -59,7 +65,7 @@ def launch(
     )
     faults = config_faults(offered["schema"], whole) | preflighting.faults(looked)
     if not 0 <= seed <= MAX_SEED:
-        faults["seed"] = f"a seed is a whole number from 0 to {MAX_SEED}"
+        faults["seed"] = gettext("a seed is a whole number from 0 to %(most)s") % {"most": MAX_SEED}
     if faults:
         raise CannotLaunch(faults)
     with transaction.atomic():
@@ -78,7 +84,7 @@ def _hold_models(models: Mapping[str, str]) -> None:
     """Keeps the models of other runs from being deleted until this run, which uses them, is there to be seen."""
     for role, ref in sorted(models.items()):
         if ref.startswith("run:") and not list(Model.objects.select_for_update().filter(run_id=int(ref[4:]))):
-            raise CannotLaunch({role: f"the model {ref} was deleted just now"})
+            raise CannotLaunch({role: gettext("the model %(ref)s was deleted just now") % {"ref": ref}})
 
 
 @transaction.atomic
@@ -99,7 +105,9 @@ def config_faults(schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[
     """What is wrong with which setting."""
     known = schema.get("properties", {})
     faults = {
-        name: f"this trainer has no such setting; it has: {', '.join(known)}" for name in config if name not in known
+        name: gettext("this trainer has no such setting; it has: %(known)s") % {"known": ", ".join(known)}
+        for name in config
+        if name not in known
     }
     for fault in jsonschema.Draft202012Validator(dict(schema)).iter_errors(dict(config)):
         if fault.path:

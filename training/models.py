@@ -5,6 +5,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Project
 
@@ -41,6 +42,10 @@ class Run(models.Model):
     LIVE = (QUEUED, STARTING, RUNNING, STOPPING)
     HELD = (STARTING, RUNNING, STOPPING)
     ENDED = (SUCCEEDED, FAILED, CANCELLED)
+    TITLES = {
+        QUEUED: _("Waiting for a worker"), STARTING: _("Starting"), RUNNING: _("Running"), STOPPING: _("Stopping"),
+        SUCCEEDED: _("Succeeded"), FAILED: _("Failed"), CANCELLED: _("Cancelled"),
+    }  # fmt: skip
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="runs")
     snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="runs")
@@ -97,6 +102,10 @@ class Run(models.Model):
     @property
     def is_live(self) -> bool:
         return self.state in self.LIVE
+
+    @property
+    def state_title(self) -> str:
+        return str(self.TITLES[self.state])
 
 
 class Metric(models.Model):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext
 
 from training.models import Run
 from webapp.people import noticing
@@ -12,10 +14,11 @@ def run_ended(run: Run) -> None:
     """Called in the transaction that ends the run, with its new state in `run`."""
     if run.launched_by is None or run.state == Run.CANCELLED:
         return
-    how = {Run.SUCCEEDED: "has succeeded", Run.FAILED: "has failed"}[run.state]
+    with translation.override(run.launched_by.reads):
+        said = gettext("%(run)s has failed.") if run.state == Run.FAILED else gettext("%(run)s has succeeded.")
     noticing.notify(
         user=run.launched_by,
-        text=f"{run.trainer} {run.pk} {how}." + (f" {run.error}" if run.error else ""),
+        text=" ".join(filter(None, [said % {"run": f"{run.trainer} {run.pk}"}, run.error])),
         url=reverse("run", args=[run.project.slug, run.pk]),
         is_trouble=run.state == Run.FAILED,
     )

@@ -15,14 +15,16 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models.functions import Now
+from django.utils.translation import gettext, ngettext
 
 from annotation import judging
 from annotation.models import Project
 from training.catalogue import describing, switching
-from training.catalogue.listing import listing
+from training.catalogue.listing import listing, title_of
 from training.freezing import CannotFreeze, folder, verify
 from training.machine import capacity, disk, limiting
 from training.models import Model, Run, Snapshot
+from webapp.saying import number
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
 ALLOWANCE = 500_000_000  # bytes of Python and torch: what a run of a tiny model was seen to hold
@@ -54,7 +56,7 @@ def check(
 ) -> list[Check]:
     """Everything that can be known before the run starts, as it stands now. `trainer` is its listing."""
     is_off = switching.refusal(project, dict(trainer), listing())
-    found = [Check("trainer", FAULT, "Plugin", is_off)] if is_off else []
+    found = [Check("trainer", FAULT, gettext("Plugin"), is_off)] if is_off else []
     found.append(_rows(trainer, snapshot, project))
     wrong = list(_roles(trainer, models, project))
     found += wrong
@@ -78,28 +80,42 @@ def faults(checks: list[Check]) -> dict[str, str]:
 
 
 def _rows(trainer: Mapping[str, Any], snapshot: Snapshot | None, project: Project) -> Check:
-    title, needs = trainer["title"], trainer["needs"]
+    title, needs = title_of(trainer), trainer["needs"]
     if snapshot is None:
-        return Check("snapshot", FAULT, "Rows", "choose a snapshot of this project")
+        return Check("snapshot", FAULT, gettext("Rows"), gettext("choose a snapshot of this project"))
     if snapshot.project_id != project.pk:
-        return Check("snapshot", FAULT, "Rows", "this snapshot belongs to another project")
-    kinds = " or ".join(needs["rows"])
+        return Check("snapshot", FAULT, gettext("Rows"), gettext("this snapshot belongs to another project"))
+    kinds = gettext(" or ").join(needs["rows"])
     if snapshot.rows not in needs["rows"]:
-        return Check("snapshot", FAULT, "Rows", f"{title} learns from {kinds} rows; these are {snapshot.rows} rows")
+        return Check(
+            "snapshot",
+            FAULT,
+            gettext("Rows"),
+            gettext("%(trainer)s learns from %(kinds)s rows; these are %(kind)s rows")
+            % {"trainer": title, "kinds": kinds, "kind": snapshot.rows},
+        )
     there, held_out = snapshot.counts["train"], snapshot.counts["heldout"]
     if there < needs["at_least"]:
         return Check(
-            "snapshot", FAULT, "Rows", f"{title} needs at least {needs['at_least']} rows to train on; "
-            f"{needs['at_least'] - there} more are missing. {_how_to_get_rows(snapshot)}",
-        )  # fmt: skip
+            "snapshot",
+            FAULT,
+            gettext("Rows"),
+            gettext("%(trainer)s needs at least %(least)s rows to train on; %(missing)s more are missing.")
+            % {"trainer": title, "least": number(needs["at_least"]), "missing": number(needs["at_least"] - there)}
+            + f" {_how_to_get_rows(snapshot)}",
+        )
     try:
         _verified(snapshot, _written(snapshot))
     except (CannotFreeze, OSError) as wrong:
-        return Check("snapshot", FAULT, "Rows", str(wrong))
-    said = f"{there:,} {snapshot.rows} rows to train on, {held_out:,} held out; it needs {needs['at_least']:,}."
+        return Check("snapshot", FAULT, gettext("Rows"), str(wrong))
+    said = gettext("%(there)s %(kind)s rows to train on, %(held_out)s held out; it needs %(least)s.") % {
+        "there": number(there), "kind": snapshot.rows, "held_out": number(held_out), "least": number(needs["at_least"]),
+    }  # fmt: skip
     if not held_out:
-        said += " Without held-out rows nothing will tell whether it has learned: freeze with a share held out."
-    return Check("snapshot", OK if held_out else WARNING, "Rows", said)
+        said += " " + gettext(
+            "Without held-out rows nothing will tell whether it has learned: freeze with a share held out."
+        )
+    return Check("snapshot", OK if held_out else WARNING, gettext("Rows"), said)
 
 
 def _how_to_get_rows(snapshot: Snapshot) -> str:
@@ -107,8 +123,13 @@ def _how_to_get_rows(snapshot: Snapshot) -> str:
     known = max(snapshot.judgement_ids, default=0)
     newer = judging.current(project_id=snapshot.project_id).filter(pk__gt=known).count()
     if newer:
-        return f"{newer} judgements are newer than this snapshot: freeze again."
-    return "Have more items judged, or import judged ones, then freeze again."
+        said = ngettext(
+            "%(n)d judgement is newer than this snapshot: freeze again.",
+            "%(n)d judgements are newer than this snapshot: freeze again.",
+            newer,
+        )
+        return said % {"n": newer}
+    return gettext("Have more items judged, or import judged ones, then freeze again.")
 
 
 def _written(snapshot: Snapshot) -> tuple[tuple[str, int, int], ...]:
@@ -127,11 +148,17 @@ def _roles(trainer: Mapping[str, Any], models: Mapping[str, str], project: Proje
     roles = trainer["needs"]["models"]
     for role in roles:
         if not models.get(role):
-            yield Check(role, FAULT, _title(role), f"choose a model that can {roles[role]}")
+            yield Check(role, FAULT, _title(role), gettext("choose a model that can %(verb)s") % {"verb": roles[role]})
     for role, ref in models.items():
         if role not in roles:
             takes = ", ".join(roles) or "none"
-            yield Check(role, FAULT, _title(role), f"{trainer['title']} takes no model as {role}; it takes: {takes}")
+            yield Check(
+                role,
+                FAULT,
+                _title(role),
+                gettext("%(trainer)s takes no model as %(role)s; it takes: %(takes)s")
+                % {"trainer": title_of(trainer), "role": role, "takes": takes},
+            )
         elif ref and (wrong := _wrong_string(ref, roles[role], project, trainer.get("environment", ""))):
             yield Check(role, FAULT, _title(role), wrong)
 
@@ -142,14 +169,18 @@ def _wrong_string(ref: str, verb: str, project: Project, environment: str) -> st
     at_hand = found.model_strings(environment)
     scheme, _, name = ref.partition(":")
     if scheme not in schemes or not name:
-        return f"a model is named {', '.join(s + ':…' for s in schemes)}, not “{ref[:60]}”"
+        return gettext("a model is named %(forms)s, not “%(ref)s”") % {
+            "forms": ", ".join(s + ":…" for s in schemes), "ref": ref[:60],
+        }  # fmt: skip
     if scheme in ("tiny", "package") and ref not in at_hand:
-        return f"there is no {ref[:60]} here; at hand are {', '.join(at_hand)}"
+        return gettext("there is no %(ref)s here; at hand are %(others)s") % {
+            "ref": ref[:60], "others": ", ".join(at_hand),
+        }  # fmt: skip
     if scheme == "local" and not _allowed(name):
-        there = ", ".join(settings.LOCAL_MODELS) or "none; FEINSCHLIFF_LOCAL_MODELS names them"
-        return f"there is no such folder below one that models may come from ({there})"
+        there = ", ".join(settings.LOCAL_MODELS) or gettext("none; FEINSCHLIFF_LOCAL_MODELS names them")
+        return gettext("there is no such folder below one that models may come from (%(there)s)") % {"there": there}
     if scheme == "run" and not _model_of(name, project, verb):
-        return f"there is no model {ref} in this project that can {verb}"
+        return gettext("there is no model %(ref)s in this project that can %(verb)s") % {"ref": ref, "verb": verb}
     return ""
 
 
@@ -170,85 +201,151 @@ def _verb(trainer: Mapping[str, Any], role: str, about: describing.About) -> Che
     if about.error:
         return Check(role, FAULT, title, about.error)
     if about.verbs and verb not in about.verbs:
-        can = " and ".join(about.verbs)
-        return Check(role, FAULT, title, f"it can {can}; {trainer['title']} needs one that can {verb}")
+        can = gettext(" and ").join(about.verbs)
+        return Check(
+            role,
+            FAULT,
+            title,
+            gettext("it can %(can)s; %(trainer)s needs one that can %(verb)s")
+            % {"can": can, "trainer": title_of(trainer), "verb": verb},
+        )
     if not about.verbs:
-        said = f"it is looked at when the run starts: whether it can {verb} and how large it is are not known yet."
+        said = gettext(
+            "it is looked at when the run starts: whether it can %(verb)s and how large it is are not known yet."
+        ) % {"verb": verb}
         return Check(role, WARNING, title, said)
-    size = f" and has {_millions(about.parameters)} parameters" if about.parameters else "; its size is not known"
-    return Check(role, OK, title, f"it can {verb}{size}.")
+    if about.parameters:
+        return Check(
+            role,
+            OK,
+            title,
+            gettext("it can %(verb)s and has %(parameters)s parameters.")
+            % {"verb": verb, "parameters": _millions(about.parameters)},
+        )
+    return Check(role, OK, title, gettext("it can %(verb)s; its size is not known.") % {"verb": verb})
 
 
 def _processes(trainer: Mapping[str, Any], ranks: int) -> Iterator[Check]:
     most, cores = trainer.get("ranks", 1), capacity.cores()
     if not 1 <= ranks <= most:
-        yield Check("ranks", FAULT, "Processes", f"the processes of {trainer['title']} are from 1 to {most}")
+        yield Check(
+            "ranks",
+            FAULT,
+            gettext("Processes"),
+            gettext("the processes of %(trainer)s are from 1 to %(most)s")
+            % {"trainer": title_of(trainer), "most": most},
+        )
     elif ranks > 1 and settings.LAUNCHER == "local" and not capacity.gpus() and ranks > cores:
-        yield Check("ranks", WARNING, "Processes", f"{ranks} processes share {cores} cores here, and take turns.")
+        yield Check(
+            "ranks",
+            WARNING,
+            gettext("Processes"),
+            gettext("%(ranks)s processes share %(cores)s cores here, and take turns.")
+            % {"ranks": ranks, "cores": cores},
+        )
 
 
 def _device(trainer: Mapping[str, Any]) -> Check:
     needed = trainer["needs"].get("gpu", False)
     if settings.LAUNCHER != "local":
-        said = f"runs are started by “{settings.LAUNCHER}”; what its machines have is not known here."
-        return Check("device", WARNING if needed else OK, "Device", said)
+        said = gettext("runs are started by “%(launcher)s”; what its machines have is not known here.") % {
+            "launcher": settings.LAUNCHER
+        }
+        return Check("device", WARNING if needed else OK, gettext("Device"), said)
     there = capacity.gpus()
     if needed and there == 0:
         return Check(
-            "device", FAULT, "Device", f"{trainer['title']} needs a GPU, and this machine shows none. Run Feinschliff "
-            "where one is, or set FEINSCHLIFF_LAUNCHER to a cluster that has one.",
-        )  # fmt: skip
+            "device",
+            FAULT,
+            gettext("Device"),
+            gettext(
+                "%(trainer)s needs a GPU, and this machine shows none. Run Feinschliff where one is, or set "
+                "FEINSCHLIFF_LAUNCHER to a cluster that has one."
+            )
+            % {"trainer": title_of(trainer)},
+        )
     if there is None:
-        return Check("device", WARNING if needed else OK, "Device", "whether a GPU is here cannot be told beforehand.")
+        return Check(
+            "device",
+            WARNING if needed else OK,
+            gettext("Device"),
+            gettext("whether a GPU is here cannot be told beforehand."),
+        )
     return Check(
-        "device", OK, "Device", f"{there} GPU{'s' * (there > 1)} here." if there else "it computes on the CPU."
+        "device",
+        OK,
+        gettext("Device"),
+        ngettext("%(n)d GPU here.", "%(n)d GPUs here.", there) % {"n": there}
+        if there
+        else gettext("it computes on the CPU."),
     )
 
 
 def _memory(trainer: Mapping[str, Any], parameters: int, ranks: int) -> Check:
     each = trainer["needs"].get("bytes_per_parameter", 16)
     need = ranks * (parameters * each + ALLOWANCE)
-    said = f"about {disk.in_words(need)}, by an estimate: {_millions(parameters)} parameters × {each} bytes"
-    said += (
-        f" + {disk.in_words(ALLOWANCE)} for Python and torch{f', {ranks} times' * (ranks > 1)}; with batches of long "
+    said = gettext(
+        "about %(need)s, by an estimate: %(parameters)s parameters × %(each)s bytes + %(allowance)s for Python and torch; "
+        "with batches of long texts up to three times as much."
     )
-    said += "texts up to three times as much."
+    if ranks > 1:
+        said = gettext(
+            "about %(need)s, by an estimate: %(parameters)s parameters × %(each)s bytes + %(allowance)s for Python and "
+            "torch, %(ranks)s times; with batches of long texts up to three times as much."
+        )
+    said %= {
+        "need": disk.in_words(need), "parameters": _millions(parameters), "each": each, "ranks": ranks,
+        "allowance": disk.in_words(ALLOWANCE),
+    }  # fmt: skip
     if settings.LAUNCHER != "local" or capacity.gpus():
-        where = "a GPU's memory" if settings.LAUNCHER == "local" else "the memory there"
-        return Check("memory", OK, "Memory", f"{said} How much is free in {where} is not known here.")
+        unknown = gettext("How much memory is free there is not known here.")
+        if settings.LAUNCHER == "local":
+            unknown = gettext("How much of a GPU's memory is free is not known here.")
+        return Check("memory", OK, gettext("Memory"), f"{said} {unknown}")
     free, limit = capacity.free_memory(), limiting.memory()
-    said += f" A run may hold {disk.in_words(limit)} here"
-    said += f", {disk.in_words(free)} are free now." if free is not None else "."
+    room_told = gettext("A run may hold %(limit)s here.")
+    if free is not None:
+        room_told = gettext("A run may hold %(limit)s here, %(free)s are free now.")
+    said += " " + room_told % {"limit": disk.in_words(limit), "free": disk.in_words(free or 0)}
     room = limit if free is None else min(limit, free)
     if need > room:
-        return Check("memory", WARNING, "Memory", f"{said} It will hardly fit: take a smaller model.")
+        return Check(
+            "memory", WARNING, gettext("Memory"), " ".join([said, gettext("It will hardly fit: take a smaller model.")])
+        )
     if BATCHES * need > room:
         return Check(
             "memory",
             WARNING,
-            "Memory",
-            f"{said} It may not fit: take smaller batches, shorter texts or a smaller model.",
+            gettext("Memory"),
+            " ".join([said, gettext("It may not fit: take smaller batches, shorter texts or a smaller model.")]),
         )
-    return Check("memory", OK, "Memory", said)
+    return Check("memory", OK, gettext("Memory"), said)
 
 
 def _disk(trainer: Mapping[str, Any], parameters: int) -> Check:
     if wrong := disk.refusal():
-        return Check("disk", FAULT, "Disk", wrong)
+        return Check("disk", FAULT, gettext("Disk"), wrong)
     room = disk.free() - settings.RUN_DISK_RESERVE_BYTES
     state = min(STATE, max(SAVED, trainer["needs"].get("bytes_per_parameter", 16)))
     kept = CHECKPOINTS if trainer.get("resumable") else 0
     need = parameters * (SAVED + kept * state)
-    have = f"{disk.in_words(room)} may be used."
+    have = gettext("%(room)s may be used.") % {"room": disk.in_words(room)}
     if not need:
-        return Check("disk", OK, "Disk", have)
-    said = (
-        f"about {disk.in_words(need)} at most, by an estimate: {_millions(parameters)} parameters × {SAVED} bytes for "
-    )
-    said += f"the model{f', × {state} bytes for each of {kept} checkpoints' * bool(kept)}. {have}"
+        return Check("disk", OK, gettext("Disk"), have)
+    said = gettext("about %(need)s at most, by an estimate: %(parameters)s parameters × %(saved)s bytes for the model.")
+    if kept:
+        said = gettext(
+            "about %(need)s at most, by an estimate: %(parameters)s parameters × %(saved)s bytes for the model, "
+            "× %(state)s bytes for each of %(kept)s checkpoints."
+        )
+    said %= {
+        "need": disk.in_words(need), "parameters": _millions(parameters), "saved": SAVED, "state": state, "kept": kept,
+    }  # fmt: skip
+    said = f"{said} {have}"
     if need > room:
-        return Check("disk", WARNING, "Disk", f"{said} That may be too little: delete runs, or drop their checkpoints.")
-    return Check("disk", OK, "Disk", said)
+        too_little = gettext("That may be too little: delete runs, or drop their checkpoints.")
+        return Check("disk", WARNING, gettext("Disk"), f"{said} {too_little}")
+    return Check("disk", OK, gettext("Disk"), said)
 
 
 def _queue() -> Check:
@@ -256,23 +353,28 @@ def _queue() -> Check:
     stale = waiting.filter(created_at__lt=Now() - STALE).exists()
     if stale and not working.filter(lease_until__gt=Now()).exists():
         return Check(
-            "worker", WARNING, "Worker", f"{waiting.count()} runs wait and nobody works on any: is a worker up? "
-            "`make run` and `manage.py work` start one.",
-        )  # fmt: skip
+            "worker",
+            WARNING,
+            gettext("Worker"),
+            gettext(
+                "%(n)s runs wait and nobody works on any: is a worker up? `make run` and `manage.py work` start one."
+            )
+            % {"n": waiting.count()},
+        )
     ahead, busy = waiting.count(), working.count()
-    if not ahead and not busy:
-        return Check("worker", OK, "Queue", "no run waits before this one.")
-    said = (
-        f"{ahead} run{'s wait' if ahead != 1 else ' waits'} before this one"
-        if ahead
-        else "no run waits before this one"
-    )
-    return Check("worker", OK, "Queue", f"{said}, {busy} {'is' if busy == 1 else 'are'} at work.")
+    said = gettext("no run waits before this one.")
+    if ahead:
+        said = ngettext("%(n)d run waits before this one.", "%(n)d runs wait before this one.", ahead) % {"n": ahead}
+    if busy:
+        said += " " + ngettext("%(n)d is at work.", "%(n)d are at work.", busy) % {"n": busy}
+    return Check("worker", OK, gettext("Queue"), said)
 
 
 def _title(role: str) -> str:
-    return f"{role.capitalize()} model"
+    return gettext("%(role)s model") % {"role": role.capitalize()}
 
 
 def _millions(count: int) -> str:
-    return f"{count / 1e9:.1f} billion" if count >= 1e9 else f"{count / 1e6:.1f} million"
+    if count >= 1e9:
+        return gettext("%(n)s billion") % {"n": number(count / 1e9, 1)}
+    return gettext("%(n)s million") % {"n": number(count / 1e6, 1)}

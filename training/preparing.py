@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from feinschliff import API_VERSION
 from training import freezing
@@ -40,7 +41,7 @@ def prepare(run: Run) -> Path:
     try:
         freezing.verify(run.snapshot)
     except (freezing.CannotFreeze, OSError) as wrong:
-        raise CannotPrepare(f"The snapshot's rows cannot be used: {wrong}") from None
+        raise CannotPrepare(gettext("The snapshot's rows cannot be used: %(wrong)s") % {"wrong": wrong}) from None
     if run.attempts <= 1 and (full := disk.refusal()):  # what was begun may go on: it would lose more than it takes
         raise CannotPrepare(full)
     place = folder(run)
@@ -100,7 +101,7 @@ def _model(run: Run, ref: str) -> dict[str, str]:
         return {"ref": ref}
     model = Model.objects.filter(run_id=int(ref[4:]), project=run.project).first()
     if model is None:
-        raise CannotPrepare(f"The model {ref} is not there any more.")
+        raise CannotPrepare(gettext("The model %(ref)s is not there any more.") % {"ref": ref})
     return {"ref": ref, "folder": str(folder(model.run) / "model")}
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from django.utils.translation import gettext
+
 MAX_LINE_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 100
 MAX_MESSAGE = 500  # characters; a message may quote what stood in the file
@@ -21,7 +23,9 @@ class Problem(Exception):
     message: str
 
     def __str__(self) -> str:
-        where = ", ".join(part for part in (f"line {self.line}" if self.line else "", self.field) if part)
+        where = ", ".join(
+            part for part in (gettext("line %(n)s") % {"n": self.line} if self.line else "", self.field) if part
+        )
         said = f"{where}: {self.message}" if where else self.message
         return said if len(said) <= MAX_MESSAGE else said[: MAX_MESSAGE - 1] + "…"
 
@@ -36,7 +40,9 @@ def lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     while raw := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         if len(raw) > MAX_LINE_BYTES:
-            text = f"the line is longer than {MAX_LINE_BYTES // 2**20} MB; is it one object a line?"
+            text = gettext("the line is longer than %(n)s MB; is it one object a line?") % {
+                "n": MAX_LINE_BYTES // 2**20
+            }
             raise Unreadable(number, "", text)
         yield number, raw
 
@@ -60,10 +66,13 @@ def _decoded(number: int, raw: bytes) -> str:
         return raw.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as wrong:
         if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise Unreadable(number, "", "the file is UTF-16; save it as UTF-8") from None
+            raise Unreadable(number, "", gettext("the file is UTF-16; save it as UTF-8")) from None
         byte = raw[wrong.start]
         raise Problem(
-            number, "", f"not UTF-8: byte 0x{byte:02x} at position {wrong.start + 1}; save it as UTF-8"
+            number,
+            "",
+            gettext("not UTF-8: byte 0x%(byte)s at position %(column)s; save it as UTF-8")
+            % {"byte": f"{byte:02x}", "column": wrong.start + 1},
         ) from None
 
 
@@ -72,23 +81,35 @@ def _parsed(number: int, text: str) -> dict[str, Any]:
         value = json.loads(text)
     except json.JSONDecodeError as wrong:
         if number == 1 and text.strip() in ("[", "[{"):
-            raise Unreadable(1, "", "the file is one JSON list; write one object a line (JSON Lines)") from None
+            raise Unreadable(
+                1, "", gettext("the file is one JSON list; write one object a line (JSON Lines)")
+            ) from None
         if wrong.msg.startswith(("Invalid control character", "Unterminated string")) or wrong.pos >= len(
             text.rstrip()
         ):
-            text = "the line ends before its object does; a line break inside a text is written \\n"
-            raise Problem(number, "", f"not JSON: {text}") from None
-        raise Problem(number, "", f"not JSON: {wrong.msg} at position {wrong.colno}") from None
+            text = gettext("the line ends before its object does; a line break inside a text is written \\n")
+            raise Problem(number, "", gettext("not JSON: %(wrong)s") % {"wrong": text}) from None
+        raise Problem(
+            number,
+            "",
+            gettext("not JSON: %(wrong)s at position %(column)s") % {"wrong": wrong.msg, "column": wrong.colno},
+        ) from None
     except ValueError as wrong:  # Python reads no whole number of more than 4,300 digits
-        raise Problem(number, "", f"not JSON that can be read: {wrong}") from None
+        raise Problem(number, "", gettext("not JSON that can be read: %(wrong)s") % {"wrong": wrong}) from None
     except RecursionError:
-        raise Problem(number, "", "the JSON is nested too deeply") from None
+        raise Problem(number, "", gettext("the JSON is nested too deeply")) from None
     if isinstance(value, list) and number == 1:
-        raise Unreadable(1, "", "the line holds a JSON list; write one object a line (JSON Lines)")
+        raise Unreadable(1, "", gettext("the line holds a JSON list; write one object a line (JSON Lines)"))
     if _depth(value) > MAX_DEPTH:
-        raise Problem(number, "", f"the JSON is nested too deeply: {MAX_DEPTH} levels are enough")
+        raise Problem(
+            number,
+            "",
+            gettext("the JSON is nested too deeply: %(n)s levels are enough") % {"n": MAX_DEPTH},
+        )
     if not isinstance(value, dict):
-        raise Problem(number, "", f"a line holds one JSON object, not {type(value).__name__}")
+        raise Problem(
+            number, "", gettext("a line holds one JSON object, not %(found)s") % {"found": type(value).__name__}
+        )
     return value
 
 

@@ -1,120 +1,150 @@
-"""The annotator's desk: the next item, the answer, the way back."""
+"""The annotator's desk: the next item, the ones after it, the answer, the draft, the way back.
+
+Every form works without JavaScript, by redirects. With it one page stays open: it fetches sheets ahead and sends forms in
+the background, and then gets JSON, which it asks for by its Accept header.
+"""
 
 from __future__ import annotations
 
-import json
 import uuid
-from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
-from django.http import HttpResponse
+from django.contrib import messages
+from django.http import HttpResponse, JsonResponse
+from django.middleware.csrf import get_token
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_POST
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_GET, require_POST
 
-from annotation import asking, assigning, belonging, judging
-from annotation.kinds import BadAnswer, Subject
+from annotation import asking, assigning, drafting, guiding, judging, reviewing
+from annotation.kinds import BadAnswer
 from annotation.models import Assignment, Judgement, Membership
-from annotation.rendering import plain
-from annotation.rendering import render as render_text
 from annotation.requests import ProjectRequest
-from webapp.people.permitting import LEAD, project
+from annotation.views import guidelines, sheets
+from webapp.people.permitting import project
 
-SKIP_REASONS = ["not my field", "unclear or broken", "I would rather not judge this"]
-MAX_ACTIVE_MS = 24 * 3600 * 1000
-
-
-def _member(request: ProjectRequest) -> Membership:
-    """The person's membership; a superuser who judges for the first time becomes a lead."""
-    if request.membership is None:
-        request.membership = belonging.join(project=request.project, user=request.user, role=LEAD)
-    return request.membership
+MOST_IDS = 20
 
 
 @project("judge")
 def next_item(request: ProjectRequest, slug: str) -> HttpResponse:
     """The next item, or what to do when there is none."""
-    member = _member(request)
+    member = sheets.member_of(request)
+    if unread := guiding.must_read(member=member):
+        return guidelines.gate(request, unread)
     assignment = assigning.next_for(member=member)
     if assignment is None:
-        context = {"project": request.project, "progress": _progress(member), "last": _last(member)}
+        progress = assigning.progress(project=request.project, member=member)
+        context = {"project": request.project, "progress": progress, "last": sheets.last(member)}
+        context["waiting"] = reviewing.waiting_for(member)
         return render(request, "annotation/desk/done.html", context)
     return _page(request, assignment)
 
 
 @project("judge")
+@require_GET
+def ahead(request: ProjectRequest, slug: str) -> HttpResponse:
+    """One more sheet, for a page that has those of `shown` and `held` already; 204 when there is none now."""
+    member = sheets.member_of(request)
+    if guiding.must_read(member=member):
+        return HttpResponse(status=204)  # the desk's own page shows what is new in the guidelines first
+    found = assigning.ahead(member=member, shown=_ids(request, "shown"), held=_ids(request, "held"))
+    return HttpResponse(status=204) if found is None else _sheet(request, found)
+
+
+@project("judge")
+@require_GET
+def keep(request: ProjectRequest, slug: str) -> HttpResponse:
+    """Renews the leases of a page that is at work; tells it who is signed in, and a token for its next forms."""
+    member = sheets.member_of(request)
+    kept = assigning.keep(member=member, shown=_ids(request, "shown"), held=_ids(request, "held"))
+    return JsonResponse({
+        "user": request.user.pk, "token": get_token(request), "kept": kept,
+        "progress": asdict(assigning.glance(member=member)),
+    })  # fmt: skip
+
+
+@project("judge")
 def show(request: ProjectRequest, slug: str, assignment_id: int) -> HttpResponse:
-    """One of the annotator's own items again, to correct it."""
-    return _page(request, _own(request, assignment_id))
+    """One of the annotator's own items again, to correct it; with `?part=sheet` without the page around it."""
+    assignment = _own(request, assignment_id)
+    if unread := guiding.must_read(member=assignment.member):
+        return guidelines.gate(request, unread)
+    return _sheet(request, assignment) if request.GET.get("part") == "sheet" else _page(request, assignment)
 
 
 @project("judge")
 @require_POST
 def submit(request: ProjectRequest, slug: str, assignment_id: int) -> HttpResponse:
     assignment = _own(request, assignment_id)
+    key = _uuid(request.POST.get("key", ""))
+    if key is None:
+        return _refuse(request, assignment, _("The page sent no valid key. Load it again and answer once more."), 400)
+    shown = _shown(request)
     try:
-        key = uuid.UUID(request.POST.get("key", ""))
-    except ValueError:
-        return _page(
-            request, assignment, error="The page sent no valid key. Load it again and answer once more.", status=400
-        )
-    try:
-        answers = judging.read_answers(assignment=assignment, form=request.POST)
+        version = _schema_version(request, shown.schema_version)
+        answers = judging.read_answers(assignment=assignment, form=request.POST, schema_version=version)
     except BadAnswer as wrong:
-        return _page(request, assignment, error=str(wrong), status=400, key=key)
+        return _refuse(request, assignment, str(wrong), 400, key)
     try:
-        judging.submit(assignment=assignment, answers=answers, key=key, active_ms=_active_ms(request))
+        judgement = judging.submit(
+            assignment=assignment, answers=answers, key=key, active_ms=sheets.active_ms(request), sheet=shown
+        )
     except judging.Refused as refusal:
-        return _page(request, assignment, error=str(refusal), status=409)
-    return redirect("desk", slug=slug)
+        return _refuse(request, assignment, str(refusal), 409)
+    if not _wants_json(request):
+        return redirect("desk", slug=slug)
+    return JsonResponse(_saved(request, assignment, judgement))
 
 
 @project("judge")
 @require_POST
 def skip(request: ProjectRequest, slug: str, assignment_id: int) -> HttpResponse:
-    assigning.skip(assignment=_own(request, assignment_id), reason=request.POST.get("reason", ""))
-    return redirect("desk", slug=slug)
+    assignment = _own(request, assignment_id)
+    assigning.skip(
+        assignment=assignment, reason=request.POST.get("reason", ""), note=request.POST.get("note", "")[:150]
+    )
+    if not _wants_json(request):
+        messages.info(request, _("Skipped. You can take it back from “Your work”."))
+        return redirect("desk", slug=slug)
+    return JsonResponse({"skipped": assignment.pk, "progress": asdict(assigning.glance(member=assignment.member))})
 
 
 @project("judge")
-def mine(request: ProjectRequest, slug: str) -> HttpResponse:
-    """The annotator's own work, newest first."""
-    member = _member(request)
-    rows = (
-        Judgement.objects.filter(member=member, origin="live", superseded_by=None)
-        .select_related("item")
-        .order_by("-id")[:200]
-    )
-    pages = dict(Assignment.objects.filter(member=member).values_list("item_id", "pk"))
-    judgements = [
-        {
-            "item": plain(row.item.prompt[-1]["content"], 90),
-            "summary": asking.summary(row),
-            "saved_at": row.submitted_at,
-            "url": reverse("assignment", args=[slug, pages[row.item_id]]),
-            "corrected": row.version > 1,
-            "superseded": False,
-        }
-        for row in rows
-    ]
-    return render(request, "annotation/desk/mine.html", {"project": request.project, "judgements": judgements})
+@require_POST
+def unskip(request: ProjectRequest, slug: str, assignment_id: int) -> HttpResponse:
+    """Takes a skipped item back, if nobody else has taken its place."""
+    assignment = _own(request, assignment_id)
+    if assigning.unskip(assignment=assignment):
+        return _sheet(request, assignment) if _wants_json(request) else redirect("assignment", slug, assignment.pk)
+    error = _("Others have completed this item since you skipped it. There is nothing left to do for it.")
+    if _wants_json(request):
+        return JsonResponse({"error": error}, status=409)
+    messages.error(request, error)
+    return redirect("mine", slug=slug)
 
 
-@project("see")
-def guidelines(request: ProjectRequest, slug: str) -> HttpResponse:
-    current = request.project.guidelines.last()
-    context = {
-        "project": request.project,
-        "guidelines_html": render_text(current.text) if current else "",
-        "version": current.version if current else 0,
-    }
-    return render(request, "annotation/desk/guidelines.html", context)
+@project("judge")
+@require_POST
+def draft(request: ProjectRequest, slug: str, assignment_id: int) -> HttpResponse:
+    """Keeps what is entered and not sent yet; renews the lease, for somebody is at work."""
+    assignment = _own(request, assignment_id)
+    try:
+        kept = drafting.keep(
+            assignment=assignment, fields=sheets.fields_in(request), expects=_number(request.POST.get("expects", ""))
+        )
+    except drafting.TooLarge:
+        return JsonResponse({"error": _("This draft is too large to keep.")}, status=400)
+    assigning.keep(member=assignment.member, shown=[assignment.pk])
+    return JsonResponse({"saved_at": int(kept.saved_at.timestamp() * 1000) if kept else None})
 
 
 def _own(request: ProjectRequest, assignment_id: int) -> Assignment:
     """The person's own assignment in this project, or 404."""
-    found = Assignment.objects.select_related("item__project").filter(item__project=request.project)
-    return get_object_or_404(found, pk=assignment_id, member=_member(request))
+    found = Assignment.objects.select_related("item__project", "member__project").filter(item__project=request.project)
+    return get_object_or_404(found, pk=assignment_id, member=sheets.member_of(request))
 
 
 def _page(
@@ -125,80 +155,70 @@ def _page(
     status: int = 200,
     key: uuid.UUID | None = None,
 ) -> HttpResponse:
-    item, project = assignment.item, request.project
-    questions = asking.questions_of(project)
-    subject = asking.subject_of(item, assignment.order)
-    current = Judgement.objects.filter(item=item, member=assignment.member, superseded_by=None).first()
-    guidelines = project.guidelines.last()
-    context = {
-        "project": project,
-        "progress": _progress(assignment.member),
-        "assignment": assignment,
-        "key": key or uuid.uuid4(),
-        "prompt": [{"role": m["role"], "html": render_text(m["content"]), "raw": m["content"]} for m in item.prompt],
-        "passages": [{"title": p["title"], "html": render_text(p["text"]), "raw": p["text"]} for p in item.context],
-        "responses": [
-            {"index": place, "letter": chr(65 + place), "html": render_text(text), "raw": text}
-            for place, text in enumerate(subject.texts[position] for position in assignment.order)
-        ],
-        "questions": [_question(number, asked, subject) for number, asked in enumerate(questions, 1)],
-        "entered": json.dumps(_entered(request) or (_said(questions, current, subject) if current else {})),
-        "last": _last(assignment.member, but_not=assignment),
-        "guidelines_html": render_text(guidelines.text) if guidelines else "",
-        "submit_url": reverse("submit", args=[project.slug, assignment.pk]),
-        "skip_url": reverse("skip", args=[project.slug, assignment.pk]),
-        "skip_reasons": SKIP_REASONS,
-        "correcting": current is not None,
-        "lease_minutes": int(assigning.lease().total_seconds() // 60),
-        "error": error,
-    }
+    """The whole desk, with one sheet on it."""
+    context = sheets.frame(request, assignment.member, but_not=assignment)
+    context |= sheets.sheet(request, assignment, error=error, key=key)
     return render(request, "annotation/desk/judge.html", context, status=status)
 
 
-def _question(number: int, asked: asking.Asked, subject: Subject) -> dict[str, Any]:
-    """What a question's template gets as `q`; `fields` is what its form fields' names begin with."""
-    kind = asked.kind
+def _sheet(request: ProjectRequest, assignment: Assignment) -> HttpResponse:
+    """One sheet alone, for the page that is there already."""
+    return render(request, "annotation/desk/sheet.html", sheets.sheet(request, assignment))
+
+
+def _refuse(
+    request: ProjectRequest, assignment: Assignment, error: str, status: int, key: uuid.UUID | None = None
+) -> HttpResponse:
+    if _wants_json(request):
+        return JsonResponse({"error": error}, status=status)
+    return _page(request, assignment, error=error, status=status, key=key)
+
+
+def _saved(request: ProjectRequest, assignment: Assignment, judgement: Judgement) -> dict[str, Any]:
+    member: Membership = assignment.member
     return {
-        "number": number, "name": asked.name, "title": asked.title, "help": asked.help, "required": asked.required,
-        "kind": kind.name, "place": kind.place, "options": asked.options, "fields": f"{asked.name}.",
-        "template": f"annotation/desk/kinds/{kind.name}.html", "keys": f"annotation/desk/kinds/{kind.name}_keys.html",
-    }  # fmt: skip
-
-
-def _said(questions: list[asking.Asked], judgement: Judgement, subject: Subject) -> dict[str, Any]:
-    """The form's fields of a judgement; of one under an older schema, what still is an answer."""
-    fields: dict[str, Any] = {}
-    for asked in questions:
-        with suppress(BadAnswer, KeyError):
-            answer = asked.kind.check(judgement.answers[asked.name], subject, asked.options)
-            fields |= asked.fields(answer, subject)
-    return fields
-
-
-def _entered(request: ProjectRequest) -> dict[str, list[str]]:
-    """What a refused form held, so that nobody types it twice."""
-    if request.method != "POST":
-        return {}
-    return {name: request.POST.getlist(name) for name in request.POST if "." in name}
-
-
-def _progress(member: Membership) -> assigning.Progress:
-    return assigning.progress(project=member.project, member=member)
-
-
-def _last(member: Membership, but_not: Assignment | None = None) -> dict[str, Any] | None:
-    """The newest judgement, to go back to; not offered on its own page."""
-    last = judging.last_of(member=member)
-    if last is None or (but_not is not None and last.item_id == but_not.item_id):
-        return None
-    page = Assignment.objects.get(item_id=last.item_id, member=member)
-    return {
-        "url": reverse("assignment", args=[member.project.slug, page.pk]),
-        "saved_at": last.submitted_at,
-        "summary": asking.summary(last),
+        "saved_at": int(judgement.submitted_at.timestamp() * 1000),
+        "url": reverse("assignment", args=[request.project.slug, assignment.pk]),
+        "correctable": judging.may_correct(judgement=judgement),
+        "summary": asking.summary(judgement),
+        "progress": asdict(assigning.glance(member=member)),
     }
 
 
-def _active_ms(request: ProjectRequest) -> int | None:
-    text = request.POST.get("active_ms", "")
-    return min(int(text), MAX_ACTIVE_MS) if text.isascii() and text.isdigit() and len(text) < 12 else None
+def _shown(request: ProjectRequest) -> judging.Sheet:
+    """What the page says that it had before it."""
+    form = request.POST
+    return judging.Sheet(
+        expects=_number(form.get("expects", "")),
+        replaces=_uuid(form.get("replaces", "")),
+        guidelines_version=_number(form.get("guidelines_version", "")),
+        schema_version=_number(form.get("schema_version", "")),
+    )
+
+
+def _schema_version(request: ProjectRequest, shown: int | None) -> int | None:
+    """The version of the questions on the page. Raises BadAnswer for one that was never asked."""
+    if shown is not None and not request.project.questions.filter(version=shown).exists():
+        raise BadAnswer(_("This page asks questions that the project does not have. Load it again."))
+    return shown
+
+
+def _wants_json(request: ProjectRequest) -> bool:
+    return request.headers.get("Accept", "").startswith("application/json")
+
+
+def _ids(request: ProjectRequest, name: str) -> list[int]:
+    """The numbers in `?name=1,2`; what is none is left out."""
+    found = (_number(part) for part in request.GET.get(name, "").split(",")[:MOST_IDS])
+    return [number for number in found if number is not None]
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None

@@ -5,6 +5,8 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from annotation import belonging
@@ -17,12 +19,13 @@ from webapp.people.permitting import project
 class Invitation(forms.Form):
     username = forms.CharField(
         max_length=60,
-        label="User name",
-        help_text="Somebody new gets a one-time link from you; a member gets the new role.",
+        label=_("User name"),
+        help_text=_("Somebody new gets a one-time link from you; a member gets the new role."),
     )
     role = forms.ChoiceField(
-        choices=[("annotator", "Annotator: judges"), ("lead", "Lead: imports, judges, freezes, trains")],
+        choices=[("annotator", _("Annotator: judges")), ("lead", _("Lead: imports, judges, freezes, trains"))],
         initial="annotator",
+        label=_("Role"),
     )
 
 
@@ -37,7 +40,7 @@ def people(request: ProjectRequest, slug: str) -> HttpResponse:
             form.add_error("username", wrong)
         else:
             if path is None:
-                messages.success(request, f"{member.user} is in the project now.")
+                messages.success(request, gettext("%(user)s is in the project now.") % {"user": member.user})
                 return redirect("project_people", slug=slug)
             link = {"username": form.cleaned_data["username"], "url": request.build_absolute_uri(path)}
             form = Invitation()
@@ -52,7 +55,7 @@ def fresh_link(request: ProjectRequest, slug: str, member_id: int) -> HttpRespon
     elsewhere = user.memberships.exclude(project=request.project).exists()
     powerful = user.is_staff or user.is_superuser
     if (powerful or user.has_chosen_password or elsewhere) and not request.user.is_superuser:
-        messages.error(request, "Only an administrator can make a new link for this person.")
+        messages.error(request, gettext("Only an administrator can make a new link for this person."))
         return redirect("project_people", slug=slug)
     auditing.record(actor=request.user, action="new sign-in link", subject=slug, username=user.username)
     path = inviting.new_link(user=user)
@@ -66,11 +69,13 @@ def deactivate(request: ProjectRequest, slug: str, member_id: int) -> HttpRespon
     """Ends somebody's part in the project; their judgements stay."""
     user = _person(request, member_id)
     if user == request.user:
-        messages.error(request, "You cannot remove yourself; ask another lead.")
+        messages.error(request, gettext("You cannot remove yourself; ask another lead."))
     else:
         request.project.memberships.filter(pk=member_id).update(active=False)
         auditing.record(actor=request.user, action="remove member", subject=slug, username=user.username)
-        messages.success(request, f"{user} no longer sees this project. Their judgements stay.")
+        messages.success(
+            request, gettext("%(user)s no longer sees this project. Their judgements stay.") % {"user": user}
+        )
     return redirect("project_people", slug=slug)
 
 

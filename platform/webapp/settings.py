@@ -42,6 +42,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -65,6 +66,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "webapp.people.languages.languages",
                 "webapp.people.navigating.navigation",
                 "training.views.disk.low_disk",
             ]
@@ -147,8 +149,12 @@ EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env("MAIL_FROM", default="feinschliff@localhost")
 SITE_URL = env("SITE_URL", default="")
 
+# Each language names itself. Adding one: docs/translating.md.
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", "English")]
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [ROOT / "platform" / "webapp" / "locale"]
+LANGUAGE_COOKIE_NAME = "feinschliff_language"
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 TIME_ZONE = env("TIME_ZONE", default="UTC")
 USE_TZ = True
 
@@ -170,6 +176,9 @@ LOGGING = {
 
 # project and membership of a signed-in person by the slug in the route; None where it is not theirs
 PROJECT_LOOKUP = "annotation.belonging.project_for"
+# the models that people can talk with to collect conversations, and two answers of one of them
+LIVE_MODELS = "training.replying.models_of"
+LIVE_ANSWERS = "training.replying.candidates"
 
 # What the first start does, in order; each is safe to call at every start.
 FIRST_START = [

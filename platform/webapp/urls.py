@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from webapp.health import healthz
+from webapp.people import languages
 from webapp.people import views as people
 
 urlpatterns = [
@@ -10,6 +11,7 @@ urlpatterns = [
     path("sign-in/", people.sign_in, name="login"),
     path("sign-out/", people.sign_out, name="logout"),
     path("welcome/<str:token>/", people.welcome, name="welcome"),
+    path("language/", languages.choose, name="language"),
     path("account/", people.account, name="account"),
     path("notices/", people.notices, name="notices"),
     path("notices/<int:notice_id>/", people.open_notice, name="open_notice"),

@@ -51,6 +51,8 @@ class Annotator(threading.Thread):
 
     def run(self) -> None:
         desk = f"{self.site.address}/p/demo/judge/"
+        read = {"csrfmiddlewaretoken": self.token(self.get(desk)), "version": "1"}
+        self.post(f"{self.site.address}/p/demo/guidelines/read/", read)
         while not self.done.is_set():
             page = self.patiently(lambda: self.get(desk))
             action = re.search(r'action="(/p/demo/judge/\d+/submit/)"', page)

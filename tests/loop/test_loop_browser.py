@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,23 +16,15 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect
 
+from tests import chromium
 from tests.loop.running_site import Site, site_for_a_test, wait_for
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FOUND = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
 PASSWORD = "a spoonful of gravel"
 ITEMS = 14
-NOTE_VIOLATIONS = """
-window.violations = [];
-document.addEventListener("securitypolicyviolation", (e) => window.violations.push(`${e.violatedDirective} ${e.blockedURI}`));
-"""
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(FOUND is None, reason=f"no Chromium here; looked for {', '.join(CHROMIUM)}"),
-]
+pytestmark = chromium.BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +35,8 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        started = playwright.chromium.launch(executable_path=FOUND, args=sandbox)
+    with chromium.chromium() as started:
         yield started
-        started.close()
 
 
 class Somebody:
@@ -58,7 +45,7 @@ class Somebody:
     def __init__(self, browser: Browser, site: Site) -> None:
         self.site = site
         self.context = browser.new_context(base_url=site.address, color_scheme="light", reduced_motion="reduce")
-        self.context.add_init_script(NOTE_VIOLATIONS)
+        self.context.add_init_script(chromium.NOTE_VIOLATIONS)
         self.page: Page = self.context.new_page()
         self.page.set_default_timeout(30_000)
         self.faults: list[str] = []
@@ -149,6 +136,9 @@ def said(browser: Browser, site: Site) -> dict[int, list[int]]:
     ada = Somebody(browser, site)
     ada.come_in("annotator-1")
     ada.page.get_by_role("link", name="Judge").first.click()
+    ada.look("guidelines, before the first item")
+    ada.page.get_by_role("button", name="Start judging").click()
+    expect(ada.page.locator("#judgement")).to_be_visible()
     desk, found = Desk(ada), {}
     ada.look("desk")
     for number in range(ITEMS):
@@ -198,6 +188,9 @@ def test_the_annotators_pages_name_no_model(said: dict[int, list[int]], browser:
     assert sources
     bo = Somebody(browser, site)
     bo.come_in("annotator-2")
+    bo.page.goto("/p/demo/judge/")
+    bo.page.get_by_role("button", name="Start judging").click()
+    expect(bo.page.locator("#judgement")).to_be_visible()
     for address in ("/p/demo/", "/p/demo/judge/", "/p/demo/mine/"):
         bo.page.goto(address)
         assert not [source for source in sources if source in bo.page.content()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -18,8 +17,9 @@ from django.core.servers.basehttp import ThreadedWSGIServer
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.test.testcases import QuietWSGIRequestHandler
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from tests import chromium
 from tests.builders import signed_in
 from tests.training import world_of_runs as world
 from training import preparing, working
@@ -27,28 +27,13 @@ from training.catalogue import listing
 from training.models import Metric, Run, Snapshot
 from webapp.people import noticing
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-FOUND = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
-NOTE_VIOLATIONS = """
-window.violations = [];
-document.addEventListener("securitypolicyviolation", (e) => window.violations.push(`${e.violatedDirective} ${e.blockedURI}`));
-"""
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(FOUND is None, reason=f"no Chromium here; looked for {', '.join(CHROMIUM)}"),
-]
+pytestmark = [*chromium.BROWSER, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # the test asks the database while a browser is open
-        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        started = playwright.chromium.launch(executable_path=FOUND, args=sandbox)
+    with chromium.chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture
@@ -66,7 +51,7 @@ class Lin:
 
     def __init__(self, browser: Browser, address: str) -> None:
         context = browser.new_context(base_url=address, color_scheme="light", reduced_motion="reduce")
-        context.add_init_script(NOTE_VIOLATIONS)
+        context.add_init_script(chromium.NOTE_VIOLATIONS)
         key = signed_in(world.person("lin")).cookies[site_settings.SESSION_COOKIE_NAME].value
         context.add_cookies([{"name": site_settings.SESSION_COOKIE_NAME, "value": key, "url": address}])
         self.page: Page = context.new_page()

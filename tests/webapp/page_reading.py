@@ -12,6 +12,9 @@ OURS = {
     "fieldset", "legend", "label", "input", "select", "option", "optgroup", "textarea", "button", "datalist", "output",
     "progress", "meter", "details", "summary", "dialog", "section", "article", "aside", "footer", "figure", "figcaption",
     "canvas", "noscript", "svg", "path", "circle", "line", "rect", "g", "text", "time", "template",
+    "math", "mrow", "mi", "mo", "mn", "mtext", "ms", "mspace", "mfrac", "msqrt", "mroot", "mstyle", "mpadded", "mphantom",
+    "menclose", "msub", "msup", "msubsup", "munder", "mover", "munderover", "mmultiscripts", "mprescripts", "mtable", "mtr",
+    "mtd",
 }  # fmt: skip
 ADDRESSES = {"href", "src", "action", "formaction", "xlink:href", "data", "poster", "background", "cite", "srcset"}
 SCHEMES = {"http", "https", "mailto"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from uuid import UUID
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -12,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, override_settings
 from django.urls import URLPattern, URLResolver, get_resolver, path, reverse
 
+from annotation import flagging, reviewing, talking
 from annotation.models import Assignment, Import, Item, Judgement, Membership, Project
 from tests.builders import add_items, as_lines, claim, judge, member_of, person, project_of, rows, signed_in
 from training.models import Model, Run, Snapshot
@@ -24,12 +26,17 @@ pytestmark = pytest.mark.django_db
 #: route -> who may (public, signed_in, staff, annotator, lead, api); written by hand, so that a change is seen here
 DOORS = {
     "disk": "staff", "runs_archive": "lead", "check_run": "lead",
-    "healthz": "public", "login": "public", "logout": "public", "welcome": "public", "account": "signed_in",
+    "healthz": "public", "language": "public", "login": "public", "logout": "public", "welcome": "public", "account": "signed_in",
     "notices": "signed_in", "open_notice": "signed_in", "compare_runs": "lead", "run_curves": "lead", "run_log": "lead",
     "run_log_file": "lead", "relaunch_run": "lead",
     "api_projects": "api", "api_project": "api", "plugins": "staff", "home": "signed_in", "new_project": "staff",
     "project": "annotator", "desk": "annotator", "assignment": "annotator", "submit": "annotator", "skip": "annotator",
-    "mine": "annotator", "guidelines": "annotator",
+    "mine": "annotator", "guidelines": "annotator", "again": "annotator", "answer_feedback": "annotator",
+    "confirm_guidelines": "annotator", "write_guidelines": "lead", "preview_guidelines": "lead", "judgements": "lead",
+    "ask_again": "lead", "judgement_feedback": "lead",
+    "talk": "annotator", "conversation": "annotator", "say": "annotator", "choose": "annotator",
+    "questions": "lead", "questions_preview": "lead", "questions_back": "lead",
+    "flag": "annotator", "flags": "lead", "settle_flag": "lead", "describe_item": "lead",
     "project_settings": "lead", "items": "lead", "item": "lead", "project_people": "lead", "deactivate_member": "lead",
     "fresh_link": "lead", "import": "lead", "import_mapping": "lead", "discard_import": "lead", "snapshots": "lead",
     "snapshot": "lead", "snapshot_rows": "lead", "runs": "lead", "new_run": "lead", "run": "lead", "run_live": "lead",
@@ -70,7 +77,10 @@ def things(name: str, lead: User, annotator: User) -> Things:
     project = project_of(lead, annotator, name=name)
     add_items(project, 3, prefix=name)
     judge(project, annotator)
+    judgement = Judgement.objects.get(item__project=project)
+    feedback = reviewing.comment(judgement=judgement, author=lead, text="Why?")
     assignment = claim(project, annotator)
+    flagged = flagging.flag(item=assignment.item, member=assignment.member, reason="harmful")
     batch = waiting_import(project, lead)
     snapshot = Snapshot.objects.create(
         project=project, hash=f"{name}{'0' * 60}"[:64].lower(), rows="ranking",
@@ -82,10 +92,21 @@ def things(name: str, lead: User, annotator: User) -> Things:
         state=Run.SUCCEEDED, numbers={"accuracy/model": 0.7},
     )  # fmt: skip
     model = Model.objects.create(project=project, run=run, name="m", yields=["score"])
+    conversation, said = UUID(int=project.pk), [{"role": "user", "content": "Why?"}]
+    talking.add(
+        member=member_of(project, annotator),
+        id=conversation,
+        number=1,
+        prompt=said,
+        answers=[("a", "m"), ("b", "m")],
+        instead=None,
+    )
     names = {
         "item_id": assignment.item_id, "member_id": member_of(project, annotator).pk, "import_id": batch.pk,
         "assignment_id": assignment.pk, "name": snapshot.hash, "split": "train", "run_id": run.pk, "model_id": model.pk,
-        "token": "no-such-token", "notice_id": 1,
+        "token": "no-such-token", "notice_id": 1, "version": 99,
+        "judgement_id": judgement.pk, "feedback_id": feedback.pk, "flag_id": flagged.pk,
+        "conversation": conversation,
     }  # fmt: skip
     return Things(project, names)
 
@@ -187,7 +208,7 @@ def test_everybody_gets_through_their_own_doors(world: World) -> None:
     wrong = []
     for route, who in DOORS.items():
         for name, client in world.clients.items():
-            mine = name == "ada" or route not in ("assignment", "submit", "skip")
+            mine = name == "ada" or route not in ("assignment", "submit", "skip", "conversation")
             if refused(who, name) is None and mine and not (who == "api" and name == "bo"):
                 status = client.get(world.here.url(route)).status_code
                 # the rows of this snapshot were never written

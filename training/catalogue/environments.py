@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from feinschliff import __version__
 
@@ -49,9 +50,13 @@ class Environment:
         again = f"Remove it and install it again: manage.py plugin remove {self.slug}"
         made_with = self.about.get("feinschliff", "")
         if made_with != __version__:
-            return f"it was made with Feinschliff {made_with}, this is {__version__}. {again}"
+            return gettext("it was made with Feinschliff %(then)s, this is %(now)s. %(again)s") % {
+                "then": made_with, "now": __version__, "again": again,
+            }  # fmt: skip
         if not self.python.exists():
-            return f"the Python it was made with ({self.about.get('python', '')}) is gone. {again}"
+            return gettext("the Python it was made with (%(python)s) is gone. %(again)s") % {
+                "python": self.about.get("python", ""), "again": again,
+            }  # fmt: skip
         return ""
 
     def fingerprint(self) -> str:
@@ -76,10 +81,10 @@ def fault_of_name(slug: str) -> str:
     """Why an environment cannot be called so; empty when it can. It names a folder, so nothing else gets through."""
     if SLUG.fullmatch(slug) and len(slug) <= LONGEST:
         return ""
-    return (
-        f"“{slug[:LONGEST]}” is no name for an environment: a letter, then lower-case letters, digits and single hyphens, "
-        f"at most {LONGEST} characters"
-    )
+    return gettext(
+        "“%(slug)s” is no name for an environment: a letter, then lower-case letters, digits and single "
+        "hyphens, at most %(longest)s characters"
+    ) % {"slug": slug[:LONGEST], "longest": LONGEST}
 
 
 def environments() -> list[Environment]:
@@ -111,10 +116,16 @@ def interpreter(slug: str) -> str:
     found = None if fault_of_name(slug) else environment(slug)
     if found is None:
         raise EnvironmentUnusable(
-            f"The plugin's environment “{slug}” is not there any more. Install it again: manage.py plugin install"
+            gettext(
+                "The plugin's environment “%(slug)s” is not there any more. Install it again: manage.py plugin install"
+            )
+            % {"slug": slug}
         )
     if found.fault:
-        raise EnvironmentUnusable(f"The plugin's environment “{slug}” cannot be used: {found.fault}")
+        raise EnvironmentUnusable(
+            gettext("The plugin's environment “%(slug)s” cannot be used: %(fault)s")
+            % {"slug": slug, "fault": found.fault}
+        )
     return str(found.python)
 
 

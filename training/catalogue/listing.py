@@ -13,12 +13,14 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from feinschliff import launcher
 from feinschliff.listing import join
@@ -156,10 +158,15 @@ def _ask_child(python: str, builtins: list[str]) -> dict[str, Any]:
         out, err = child.communicate(timeout=TIMEOUT)
         return dict(json.loads(out.strip().splitlines()[-1]))
     except subprocess.TimeoutExpired:
-        raise ListingFailed(f"Listing the plugins took longer than {TIMEOUT} s.") from None
+        raise ListingFailed(
+            gettext("Listing the plugins took longer than %(seconds)s s.") % {"seconds": TIMEOUT}
+        ) from None
     except (IndexError, ValueError):
-        last = (err.strip().splitlines() or ["it printed nothing"])[-1]
-        raise ListingFailed(f"Listing the plugins failed (exit {child.returncode}): {last[:300]}") from None
+        last = (err.strip().splitlines() or [gettext("it printed nothing")])[-1]
+        raise ListingFailed(
+            gettext("Listing the plugins failed (exit %(code)s): %(last)s")
+            % {"code": child.returncode, "last": last[:300]}
+        ) from None
     finally:
         with suppress(ProcessLookupError):  # whatever a plugin started at import ends with its listing
             os.killpg(child.pid, signal.SIGKILL)
@@ -172,3 +179,9 @@ def _ask_child(python: str, builtins: list[str]) -> dict[str, Any]:
 def child_environment() -> dict[str, str]:
     """What a child may know of us: no database, no keys."""
     return launcher.child_environment(os.environ)
+
+
+def title_of(trainer: Mapping[str, Any]) -> str:
+    """Its title in the reader's language, where our catalogues know it; a third party's stays as it is."""
+    title = str(trainer["title"])
+    return gettext(title)

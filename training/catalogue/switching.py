@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from annotation.models import Project
-from training.catalogue.listing import Listing
+from training.catalogue.listing import Listing, title_of
 from training.models import PluginSwitch
 from webapp.people import auditing
 from webapp.people.models import User
@@ -56,10 +57,10 @@ def refusal(project: Project, trainer: dict[str, Any], listing: Listing) -> str:
     """Why a trainer cannot be launched in the project; empty when it can."""
     if trainer["name"] in offered(project, listing):
         return ""
-    return (
-        f"{trainer['title']} comes from the plugin “{trainer['plugin']}”, which is off in this project. Switch it on under "
-        f"Plugins, or: manage.py plugin on {trainer['plugin']} --project {project.slug}"
-    )
+    return gettext(
+        "%(title)s comes from the plugin “%(plugin)s”, which is off in this project. Switch it on under "
+        "Plugins, or: manage.py plugin on %(plugin)s --project %(slug)s"
+    ) % {"title": title_of(trainer), "plugin": trainer["plugin"], "slug": project.slug}
 
 
 @transaction.atomic
@@ -67,7 +68,10 @@ def switch(*, project: Project, plugin: str, on: bool, listing: Listing, actor: 
     """Whoever may train in the project may switch. Raises NoSuchPlugin."""
     there = [found.plugin["name"] for found in switches(project, listing)]
     if plugin not in there:
-        raise NoSuchPlugin(f"No trainer comes from a plugin “{plugin}”. There are: {', '.join(there) or 'none'}.")
+        raise NoSuchPlugin(
+            gettext("No trainer comes from a plugin “%(plugin)s”. There are: %(there)s.")
+            % {"plugin": plugin, "there": ", ".join(there) or "none"}
+        )
     PluginSwitch.objects.update_or_create(project=project, plugin=plugin, defaults={"on": on, "changed_by": actor})
     auditing.record(actor=actor, action="switch_plugin", subject=project.slug, plugin=plugin, on=on)
 

@@ -13,15 +13,18 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Project
 from training.models import Run
+from webapp.saying import number
 
 #: folder of the home -> what it is, as the page says it
 FOLDERS = {
-    "runs": "Runs: models, checkpoints, logs", "weights": "Weights of base models", "snapshots": "Snapshots",
-    "environments": "Environments of plugins", "store": "Store for runs elsewhere", "uploads": "Uploaded files",
-    "cache": "Caches", "static": "Static files",
+    "runs": _("Runs: models, checkpoints, logs"), "weights": _("Weights of base models"), "snapshots": _("Snapshots"),
+    "environments": _("Environments of plugins"), "store": _("Store for runs elsewhere"), "uploads": _("Uploaded files"),
+    "cache": _("Caches"), "static": _("Static files"),
 }  # fmt: skip
 
 
@@ -47,11 +50,11 @@ def refusal() -> str:
     left = free()
     if left >= settings.RUN_DISK_RESERVE_BYTES:
         return ""
-    return (
-        f"Only {in_words(left)} are free on the disk of the data folder, and {in_words(settings.RUN_DISK_RESERVE_BYTES)} "
-        "stay free for the database. No run starts until there is room: delete runs, or drop their checkpoints, under "
-        "“Clear up” on the page of the runs."
-    )
+    return gettext(
+        "Only %(left)s are free on the disk of the data folder, and %(reserve)s stay "
+        "free for the database. No run starts until there is room: delete runs, or drop their "
+        "checkpoints, under “Clear up” on the page of the runs."
+    ) % {"left": in_words(left), "reserve": in_words(settings.RUN_DISK_RESERVE_BYTES)}
 
 
 def warning() -> str:
@@ -60,8 +63,8 @@ def warning() -> str:
     if left >= 2 * settings.RUN_DISK_RESERVE_BYTES:
         return ""
     return refusal() or (
-        f"Only {in_words(left)} are free on the disk of the data folder. Below "
-        f"{in_words(settings.RUN_DISK_RESERVE_BYTES)} no run starts any more."
+        gettext("Only %(left)s are free on the disk of the data folder. Below %(reserve)s no run starts any more.")
+        % {"left": in_words(left), "reserve": in_words(settings.RUN_DISK_RESERVE_BYTES)}
     )
 
 
@@ -99,8 +102,8 @@ def size(path: Path) -> int:
 def parts() -> list[Part]:
     """What uses the disk, the largest first. The database counts where the server keeps it."""
     home = Path(settings.HOME)
-    found = [Part("Database", _database())]
-    found += [Part(title, size(home / name)) for name, title in FOLDERS.items()]
+    found = [Part(gettext("Database"), _database())]
+    found += [Part(str(title), size(home / name)) for name, title in FOLDERS.items()]
     return sorted((part for part in found if part.bytes), key=lambda part: -part.bytes)
 
 
@@ -115,7 +118,7 @@ def runs_by_project() -> list[Part]:
         held[owner] = held.get(owner, 0) + size(folder)
     found = [Part(projects[key].name, held[key], projects[key]) for key in held if key is not None]
     if None in held:
-        found.append(Part("of no run (left by a deletion, or by another database)", held[None]))
+        found.append(Part(gettext("of no run (left by a deletion, or by another database)"), held[None]))
     return sorted(found, key=lambda part: -part.bytes)
 
 
@@ -127,8 +130,8 @@ def _database() -> int:
 
 def in_words(count: float) -> str:
     """`1.2 GB`: powers of ten, as disks are sold."""
-    for unit in ("bytes", "kB", "MB", "GB"):
+    for unit in (gettext("bytes"), "kB", "MB", "GB"):
         if count < 1000:
-            return f"{count:.0f} {unit}" if unit in ("bytes", "kB") or count >= 100 else f"{count:.1f} {unit}"
+            return f"{number(count, 1 if unit in ('MB', 'GB') and count < 100 else 0)} {unit}"
         count /= 1000
-    return f"{count:.1f} TB"
+    return f"{number(count, 1)} TB"

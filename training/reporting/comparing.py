@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 from training.models import Run
 
 LOWER = ("loss", "perplexity", "error", "brier", "ece", "mae", "rmse")
@@ -82,7 +84,11 @@ def _marked(cells: list[Cell], better: int) -> list[Cell]:
     best, *others = sorted(there, key=lambda cell: -better * (cell.value or 0.0))
     if best.value == others[0].value:
         return cells
-    mark = "best" if all(_apart(best, other, better) for other in others) else "first, not told apart at 95 %"
+    mark = (
+        gettext("best")
+        if all(_apart(best, other, better) for other in others)
+        else gettext("first, not told apart at 95 %")
+    )
     return [Cell(cell.value, cell.low, cell.high, mark) if cell is best else cell for cell in cells]
 
 

@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.utils.translation import gettext
+
 from training import preparing
 from training.models import Run
+from webapp import saying
 
 LOG_READ = 256_000  # bytes at the end of the output, protocol lines among them
 LOG_TAIL = 16_000  # characters shown
@@ -64,9 +67,10 @@ def clean(raw: bytes) -> str:
 def cut(text: str, start: int = 0) -> str:
     """What is shown of a line."""
     shown = text[start : start + SHOWN]
-    before = f"[{start:,} characters] … " if start else ""
+    before = gettext("[%(n)s characters]") % {"n": saying.number(start)} + " … " if start else ""
     left = len(text) - start - len(shown)
-    return f"{before}{shown} … [{left:,} more characters]" if left else before + shown
+    after = " … " + gettext("[%(n)s more characters]") % {"n": saying.number(left)} if left else ""
+    return f"{before}{shown}{after}"
 
 
 def log_tail(run: Run) -> str:
@@ -131,7 +135,7 @@ def stretch(run: Run, around: int | None = None) -> tuple[list[Line], int]:
 
 
 def _rest(text: str, size: int) -> str:
-    return f" … [a line of {size:,} bytes]" if size > PIECE else ""
+    return " … " + gettext("[a line of %(n)s bytes]") % {"n": saying.number(size)} if size > PIECE else ""
 
 
 def search(run: Run, query: str, after: int = 0) -> Found:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from training import preparing
 from training.leasing import MAX_ATTEMPTS
@@ -84,5 +85,7 @@ def attempt_told(run: Run, now: Attempt | None) -> str:
     """“Attempt 2 of 3, resumed at step 40.”; nothing of a first attempt that began at the beginning."""
     if not run.attempts or not (run.attempts > 1 or (now and now.resumed)):
         return ""
-    resumed = f", resumed at step {now.step}" if now and now.resumed and now.step is not None else ""
-    return f"Attempt {run.attempts} of {MAX_ATTEMPTS}{resumed}."
+    said = gettext("Attempt %(attempt)s of %(most)s.")
+    if now and now.resumed and now.step is not None:
+        said = gettext("Attempt %(attempt)s of %(most)s, resumed at step %(step)s.")
+    return said % {"attempt": run.attempts, "most": MAX_ATTEMPTS, "step": now.step if now else None}

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
 from annotation.models import Judgement
 from training.models import Run, Snapshot
 from training.reporting import curving
+from webapp.saying import number
 
 FEW_PROMPTS, FEW_PAIRS = 10, 200  # below both, an interval is no evidence
 SHOWN_JUDGEMENTS = 200
 WHO = {
-    "model": "this model", "random": "a coin", "constant": "always the same score", "longer": "the longer answer",
-    "untrained": "before training",
+    "model": _("this model"), "random": _("a coin"), "constant": _("always the same score"), "longer": _("the longer answer"),
+    "untrained": _("before training"),
 }  # fmt: skip
 
 
@@ -37,7 +41,9 @@ def comparisons(numbers: dict[str, Any]) -> list[tuple[str, list[Bar]]]:
     """Metrics that were measured for the model and for baselines, as bars; the model first."""
     found = []
     for name in sorted({key.split("/")[0] for key in numbers if key.endswith("/model")}):
-        bars = [_bar(numbers, name, who, title) for who, title in WHO.items() if _finite(numbers.get(f"{name}/{who}"))]
+        bars = [
+            _bar(numbers, name, who, str(title)) for who, title in WHO.items() if _finite(numbers.get(f"{name}/{who}"))
+        ]
         if len(bars) > 1:
             found.append((name, bars))
     return found
@@ -66,18 +72,24 @@ def verdict(numbers: dict[str, Any], name: str = "accuracy") -> str:
     if not rivals or low is None or high is None:
         return ""
     if (numbers.get("prompts/heldout") or 0) < FEW_PROMPTS and (numbers.get("pairs/heldout") or 0) < FEW_PAIRS:
-        return f"Too few held-out prompts to say anything: {FEW_PROMPTS} or more would begin to tell."
+        return gettext("Too few held-out prompts to say anything: %(n)s or more would begin to tell.") % {
+            "n": FEW_PROMPTS
+        }
     best, who, title = max(rivals)
     gain_low, gain_high = numbers.get("gain/over-longer/low"), numbers.get("gain/over-longer/high")
     if who != "longer" or gain_low is None or gain_high is None:
         gain_low, gain_high = low - best, high - best
+    told = {"rival": title, "best": number(best, 3)}
     if gain_low > 0:
         return (
-            f"Better than every baseline; the best of them is {title} ({best:.3f}), and the 95 % interval lies above."
+            gettext(
+                "Better than every baseline; the best of them is %(rival)s (%(best)s), and the 95 %% interval lies above."
+            )
+            % told
         )
     if gain_high < 0:
-        return f"Worse than {title} ({best:.3f}); the 95 % interval lies below."
-    return f"Not told apart from {title} ({best:.3f}) at 95 %. More judgements would tell."
+        return gettext("Worse than %(rival)s (%(best)s); the 95 %% interval lies below.") % told
+    return gettext("Not told apart from %(rival)s (%(best)s) at 95 %%. More judgements would tell.") % told
 
 
 def held_out(numbers: dict[str, Any]) -> tuple[int, int] | None:

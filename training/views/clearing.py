@@ -9,7 +9,7 @@ from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import ngettext
+from django.utils.translation import gettext, ngettext
 
 from annotation.requests import ProjectRequest
 from training import clearing, preparing
@@ -29,11 +29,10 @@ def archive(request: ProjectRequest, slug: str) -> HttpResponse:
     action, chosen = request.POST.get("action", ""), _chosen(request)
     back = f"{reverse('runs_archive', args=[slug])}?show={'archived' if request.POST.get('show') == 'archived' else 'ended'}"
     if not chosen:
-        messages.info(request, "No run was ticked; nothing was changed.")
+        messages.info(request, gettext("No run was ticked; nothing was changed."))
     elif action in ("archive", "restore"):
         count = clearing.archive(project=request.project, runs=chosen, actor=request.user, restore=action == "restore")
-        done = "put back into the lists" if action == "restore" else "archived; nothing of them was deleted"
-        messages.info(request, ngettext("%d run was", "%d runs were", count) % count + f" {done}.")
+        messages.info(request, _moved(count, restored=action == "restore"))
     elif action in clearing.TAKES and request.POST.get("sure") != "yes":
         shown = clearing.preview(project=request.project, runs=chosen, way=action)
         return render(request, "training/clear.html", _preview(request, shown, back))
@@ -42,6 +41,18 @@ def archive(request: ProjectRequest, slug: str) -> HttpResponse:
             request, _done(clearing.clear(project=request.project, runs=chosen, way=action, actor=request.user))
         )
     return redirect(back)
+
+
+def _moved(count: int, *, restored: bool) -> str:
+    if restored:
+        said = ngettext("%(n)d run was put back into the lists.", "%(n)d runs were put back into the lists.", count)
+    else:
+        said = ngettext(
+            "%(n)d run was archived; nothing of it was deleted.",
+            "%(n)d runs were archived; nothing of them was deleted.",
+            count,
+        )
+    return said % {"n": count}
 
 
 def _chosen(request: ProjectRequest) -> list[int]:
@@ -84,8 +95,17 @@ def _preview(request: ProjectRequest, shown: clearing.Preview, back: str) -> dic
 
 def _done(done: clearing.Preview) -> str:
     count, size = len(done.goes), disk.in_words(done.bytes)
-    what = "deleted" if done.way == clearing.DELETE else "cleared of checkpoints and logs"
-    said = ngettext("%d run was", "%d runs were", count) % count + f" {what}; {size} are free again."
-    if done.stays:
-        said += " " + " ".join(f"Run {one.run.pk} stays: {one.why}." for one in done.stays[:5])
-    return said
+    if done.way == clearing.DELETE:
+        said = ngettext(
+            "%(n)d run was deleted; %(size)s are free again.",
+            "%(n)d runs were deleted; %(size)s are free again.",
+            count,
+        )
+    else:
+        said = ngettext(
+            "%(n)d run was cleared of checkpoints and logs; %(size)s are free again.",
+            "%(n)d runs were cleared of checkpoints and logs; %(size)s are free again.",
+            count,
+        )
+    stays = [gettext("Run %(run)s stays: %(why)s.") % {"run": one.run.pk, "why": one.why} for one in done.stays[:5]]
+    return " ".join([said % {"n": count, "size": size}, *stays])

@@ -8,7 +8,6 @@ from django.urls import reverse
 
 from annotation.requests import ProjectRequest
 from training.reporting import comparing, curving
-from training.views.runs import TITLES
 from webapp.people.permitting import project
 
 
@@ -22,7 +21,7 @@ def compare(request: ProjectRequest, slug: str) -> HttpResponse:
     shown = runs[: curving.MOST]
     context = {
         "project": request.project,
-        "runs": [{"run": run, "title": TITLES[run.state]} for run in shown],
+        "runs": [{"run": run, "title": run.state_title} for run in shown],
         "ids": ",".join(str(run.pk) for run in shown),
         "unknown": unknown,
         "most": curving.MOST,

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext
 
 from annotation.belonging import project_for
 from annotation.models import Project
@@ -42,7 +43,7 @@ def _theirs(user: User) -> list[disk.Part]:
     found = disk.runs_by_project()
     known = [part for part in found if part.project is None or may_train(user, part.project)]
     others = sum(part.bytes for part in found if part not in known)
-    return [*known, disk.Part("Other projects", others)] if others else known
+    return [*known, disk.Part(gettext("Other projects"), others)] if others else known
 
 
 def may_train(user: User, project: Project) -> bool:

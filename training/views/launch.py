@@ -6,6 +6,8 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from annotation.models import Project
@@ -18,7 +20,8 @@ from training.preflighting import FAULT, WARNING, Check
 from webapp.people.permitting import project
 
 FAMILIES = {
-    "human-feedback": "From what people prefer", "supervised": "From answers to learn", "self-supervised": "From texts alone",
+    "human-feedback": _("From what people prefer"), "supervised": _("From answers to learn"),
+    "self-supervised": _("From texts alone"),
 }  # fmt: skip
 SHOWN_SETTINGS = 8  # a longer form folds the rest
 
@@ -69,7 +72,7 @@ def check(request: ProjectRequest, slug: str) -> HttpResponse:
     except ListingFailed:
         offered = None
     if offered is None:
-        return HttpResponse("There is no such trainer in this project.", status=400, content_type="text/plain")
+        return HttpResponse(gettext("There is no such trainer in this project."), status=400, content_type="text/plain")
     values, faults = _values(request, offered)
     return render(request, "training/preflight.html", _told(_checks(request, offered, values, faults)))
 
@@ -139,7 +142,7 @@ def _values(request: ProjectRequest, offered: dict[str, Any]) -> tuple[dict[str,
         if text.isascii() and text.isdigit() and len(text) < 11:
             numbers[name] = int(text)
         else:
-            faults[name] = f"a whole number was expected, {least} or more"
+            faults[name] = gettext("a whole number was expected, %(least)s or more") % {"least": least}
     return {"config": config, "models": models, **numbers}, faults
 
 

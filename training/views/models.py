@@ -6,12 +6,14 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.utils.translation import gettext
 
 from annotation.requests import ProjectRequest
 from training import answering
 from training.models import Model
 from training.reporting import results
 from webapp.people.permitting import project
+from webapp.saying import number
 
 MOST_TEXTS, MOST_CHARACTERS = 10, 20_000
 
@@ -54,9 +56,10 @@ def _tried(request: ProjectRequest, found: Model) -> dict[str, Any]:
     filled = [text for text in completions if text.strip()]
     tried: dict[str, Any] = {"prompt": prompt, "completions": completions or [""]}
     if not prompt.strip() or not filled:
-        return tried | {"error": "Write a prompt and at least one answer to it."}
+        return tried | {"error": gettext("Write a prompt and at least one answer to it.")}
     if len(prompt) > MOST_CHARACTERS or any(len(text) > MOST_CHARACTERS for text in filled):
-        return tried | {"error": f"A text here has at most {MOST_CHARACTERS:,} characters."}
+        said = gettext("A text here has at most %(n)s characters.")
+        return tried | {"error": said % {"n": number(MOST_CHARACTERS)}}
     try:
         scores = answering.score(model=found, prompt=prompt, completions=filled)
     except answering.NoAnswer as wrong:

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 
 from annotation.requests import ProjectRequest
 from training.catalogue import switching
@@ -62,7 +63,8 @@ def _switch(request: ProjectRequest, found: Listing) -> HttpResponse:
     try:
         switching.switch(project=request.project, plugin=name, on=on, listing=found, actor=request.user)
     except switching.NoSuchPlugin as wrong:
-        messages.error(request, f"{wrong} Nothing was changed.")
+        messages.error(request, " ".join([str(wrong), gettext("Nothing was changed.")]))
     else:
-        messages.success(request, f"{name} is {'on' if on else 'off'} in this project.")
+        said = gettext("%(plugin)s is on in this project.") if on else gettext("%(plugin)s is off in this project.")
+        messages.success(request, said % {"plugin": name})
     return redirect("project_plugins", slug=request.project.slug)

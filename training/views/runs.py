@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST
 
 from annotation.requests import ProjectRequest
@@ -18,16 +19,11 @@ from training.reporting import curving, logs, pacing, results, sampling
 from webapp.people import noticing
 from webapp.people.permitting import project
 
-TITLES = {
-    Run.QUEUED: "Waiting for a worker", Run.STARTING: "Starting", Run.RUNNING: "Running", Run.STOPPING: "Stopping",
-    Run.SUCCEEDED: "Succeeded", Run.FAILED: "Failed", Run.CANCELLED: "Cancelled",
-}  # fmt: skip
-
 
 @project("train")
 def runs(request: ProjectRequest, slug: str) -> HttpResponse:
     there = request.project.runs.filter(archived_at=None).select_related("snapshot", "launched_by")[:200]
-    rows = [{"run": run, "title": TITLES[run.state], "accuracy": run.numbers.get("accuracy/model")} for run in there]
+    rows = [{"run": run, "title": run.state_title, "accuracy": run.numbers.get("accuracy/model")} for run in there]
     context = {
         "project": request.project,
         "rows": rows,
@@ -46,7 +42,7 @@ def run(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
     context = {
         "project": request.project,
         "run": found,
-        "title": TITLES[found.state],
+        "title": found.state_title,
         "model": Model.objects.filter(run=found).first(),
         "comparisons": results.comparisons(found.numbers),
         "verdict": results.verdict(found.numbers),
@@ -79,7 +75,7 @@ def live(request: ProjectRequest, slug: str, run_id: int) -> JsonResponse:
     answer: dict[str, Any] = {
         "live": found.is_live,
         "state": found.state,
-        "state_title": TITLES[found.state] + (f": {found.message}" if found.message else ""),
+        "state_title": f"{found.state_title}: {found.message}" if found.message else found.state_title,
         "progress": pacing.told(found),
         "runs": curving.told([found, *beside[: curving.MOST - 1]]),
         "samples": found.samples.count(),
@@ -94,7 +90,7 @@ def live(request: ProjectRequest, slug: str, run_id: int) -> JsonResponse:
 def cancel(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
     found = get_object_or_404(request.project.runs, pk=run_id)
     launching.cancel(run=found, actor=request.user)
-    messages.info(request, "The run was asked to stop. What it has learned so far is not kept as a model.")
+    messages.info(request, gettext("The run was asked to stop. What it has learned so far is not kept as a model."))
     return redirect("run", slug=slug, run_id=run_id)
 
 
@@ -109,7 +105,12 @@ def relaunch(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
             models=found.models_used, seed=found.seed, ranks=found.ranks, launched_from=found, actor=request.user,
         )  # fmt: skip
     except launching.CannotLaunch as wrong:
-        messages.error(request, f"It could not be launched again as it was. {wrong}. Nothing was launched.")
+        messages.error(
+            request,
+            gettext("It could not be launched again as it was. %(wrong)s. Nothing was launched.") % {"wrong": wrong},
+        )
         return redirect(f"{reverse('new_run', args=[slug])}?from={run_id}")
-    messages.success(request, f"Launched again as run {again.pk}, with the same settings and the same seed.")
+    messages.success(
+        request, gettext("Launched again as run %(run)s, with the same settings and the same seed.") % {"run": again.pk}
+    )
     return redirect("run", slug=slug, run_id=again.pk)

@@ -10,6 +10,8 @@ from django import forms
 from django.contrib import messages
 from django.http import FileResponse, Http404, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from annotation import judging
 from annotation.requests import ProjectRequest
@@ -22,16 +24,22 @@ from webapp.people.permitting import project
 class FreezeForm(forms.Form):
     """What can be chosen depends on what the project asks."""
 
-    rows = forms.ChoiceField(choices=list(freezing.OFFERED.items()), help_text="What a trainer learns from.")
+    rows = forms.ChoiceField(
+        choices=list(freezing.OFFERED.items()), label=_("Rows"), help_text=_("What a trainer learns from.")
+    )
     heldout = forms.FloatField(
         min_value=0.01,
         max_value=0.9,
         initial=0.2,
-        label="Share held out",
-        help_text="Of the prompts; never trained on.",
+        label=_("Share held out"),
+        help_text=_("Of the prompts; never trained on."),
     )
     split_seed = forms.IntegerField(
-        min_value=0, max_value=2**31 - 1, initial=0, help_text="Another seed holds out other prompts."
+        min_value=0,
+        max_value=2**31 - 1,
+        initial=0,
+        label=_("Split seed"),
+        help_text=_("Another seed holds out other prompts."),
     )
 
     def __init__(self, data: QueryDict | None, offered: dict[str, str]) -> None:
@@ -50,7 +58,9 @@ def snapshots(request: ProjectRequest, slug: str) -> HttpResponse:
             form.add_error(None, str(wrong))
         else:
             messages.success(
-                request, f"Frozen: {made.counts['train']} rows to train on, {made.counts['heldout']} held out."
+                request,
+                gettext("Frozen: %(train)s rows to train on, %(heldout)s held out.")
+                % {"train": made.counts["train"], "heldout": made.counts["heldout"]},
             )
             return redirect("snapshot", slug=slug, name=made.hash)
     context = {

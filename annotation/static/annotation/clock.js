@@ -3,7 +3,7 @@
 const IDLE_MS = 30_000;
 const SIGNS = ["keydown", "pointermove", "pointerdown", "wheel", "scroll", "touchmove"];
 
-/** @returns {() => number} the milliseconds of work so far */
+/** @returns {() => number} the milliseconds of work since the page was opened */
 export function startClock() {
   let worked = 0;
   let lastSign = performance.now();

@@ -3,6 +3,12 @@
 
 const STORE = "desk-single-keys";
 
+/** Shows in a sheet's list of keys whether they are on. @param {ParentNode} sheet */
+export function showWhetherOn(sheet) {
+  const box = sheet.querySelector("[data-keys-on]");
+  if (box instanceof HTMLInputElement) box.checked = turnedOn();
+}
+
 /** @returns {boolean} */
 function turnedOn() {
   try {
@@ -21,24 +27,37 @@ function takesText(element) {
 
 /** @param {(key: string, event: KeyboardEvent) => boolean} handle answers whether it used the key */
 export function listenForKeys(handle) {
-  const box = document.querySelector("[data-keys-on]");
-  if (box instanceof HTMLInputElement) {
-    box.checked = turnedOn();
-    box.addEventListener("change", () => {
-      try {
-        localStorage.setItem(STORE, box.checked ? "on" : "off");
-      } catch {
-        box.checked = true;
-      }
-    });
-  }
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.repeat || event.defaultPrevented) return;
+  document.addEventListener("change", ({ target }) => {
+    if (!(target instanceof HTMLInputElement) || !target.matches("[data-keys-on]")) return;
+    try {
+      localStorage.setItem(STORE, target.checked ? "on" : "off");
+    } catch {
+      target.checked = true;
+    }
+  });
+  /** @param {KeyboardEvent} event */
+  function hear(event) {
+    if (event.isComposing || event.repeat || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+    // In a text Enter is a new line; with Ctrl it means there what it means everywhere else.
+    if ((event.ctrlKey || event.metaKey) && event.key === "Enter") {
+      if (handle("Enter", event)) event.preventDefault();
+      return;
+    }
+    // On some keyboards Alt and a digit is a sign, so the place of the key counts.
+    if (event.altKey && !event.ctrlKey && !event.metaKey && /^Digit[1-9]$/.test(event.code)) {
+      if (handle(`Alt+${event.code.slice(5)}`, event)) event.preventDefault();
+      return;
+    }
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
     const target = event.target instanceof Element ? event.target : null;
-    if (takesText(target) || document.querySelector("dialog[open]")) return;
+    if (takesText(target)) return;
     if (event.key.length === 1 && !turnedOn()) return;
     const pressesSomething = target && target.closest("button, a[href], summary");
     if (pressesSomething && (event.key === "Enter" || event.key === " ")) return;
     if (handle(event.key, event)) event.preventDefault();
-  });
+  }
+  document.addEventListener("keydown", hear);
+  // What was typed before this script was there.
+  const early = /** @type {{deskKeys?: () => KeyboardEvent[]}} */ (globalThis).deskKeys?.() ?? [];
+  for (const event of early) hear(event);
 }

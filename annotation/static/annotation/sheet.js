@@ -17,6 +17,28 @@ export function fillFields(form, fields) {
   }
 }
 
+/** @typedef {{element: HTMLInputElement|HTMLSelectElement|HTMLTextAreaElement, name: string}} Field */
+
+/** The questions' fields of a form. @param {HTMLFormElement} form @returns {Field[]} */
+function fieldsOf(form) {
+  /** @type {Field[]} */
+  const found = [];
+  for (const element of form.elements) {
+    if (!(element instanceof HTMLInputElement || element instanceof HTMLSelectElement || element instanceof HTMLTextAreaElement)) continue;
+    if (element.name.includes(".")) found.push({ element, name: element.name });
+  }
+  return found;
+}
+
+/** Fills all fields from what `readFields` gave: a box that is not named there was not ticked. @param {HTMLFormElement} form @param {Fields} fields */
+function restoreFields(form, fields) {
+  for (const { element } of fieldsOf(form)) {
+    if (element instanceof HTMLInputElement && ["radio", "checkbox"].includes(element.type)) element.checked = false;
+    else if (element instanceof HTMLSelectElement && element.multiple) for (const option of element.options) option.selected = false;
+  }
+  fillFields(form, fields);
+}
+
 /** What stands in the form, in the shape that `fillFields` takes. @param {HTMLFormElement} form @returns {Fields} */
 export function readFields(form) {
   /** @type {Fields} */
@@ -31,9 +53,10 @@ export function readFields(form) {
 
 /**
  * @param {HTMLElement} root a `[data-desk]`
- * @param {{say: (text: string) => void, enter: string, touched?: () => void}} outside
+ * @param {{say: (text: string) => void, enter: string, touched?: () => void, draft?: Fields|null}} outside draft: what the
+ * fields begin with instead of what the server said
  */
-export function startSheet(root, { say, enter, touched = () => {} }) {
+export function startSheet(root, { say, enter, touched = () => {}, draft = null }) {
   const form = /** @type {HTMLFormElement} */ (root.querySelector("[data-judgement]"));
   const save = /** @type {HTMLElement} */ (form.querySelector("[data-save]"));
   const readout = /** @type {HTMLElement} */ (form.querySelector("[data-readout]"));
@@ -42,14 +65,16 @@ export function startSheet(root, { say, enter, touched = () => {} }) {
   const sections = /** @type {HTMLElement[]} */ ([...form.querySelectorAll("[data-question]")]);
   const order = [...form.querySelectorAll("[data-step]")].map((step) => step.getAttribute("data-step"));
   if (order.length) sections.sort((a, b) => order.indexOf(a.dataset.question || "") - order.indexOf(b.dataset.question || ""));
-  let changed = false;
+  let changed = draft !== null;
   let leaveOut = false;
   let turn = 0;
   /** @type {Part[]} */
   const parts = [];
 
   const entered = JSON.parse(form.dataset.entered || "{}");
-  fillFields(form, entered);
+  const blank = readFields(form);
+  if (draft) restoreFields(form, draft);
+  else fillFields(form, entered);
 
   for (const [at, section] of sections.entries()) {
     const start = WIDGETS[section.dataset.kind || ""];
@@ -112,6 +137,17 @@ export function startSheet(root, { say, enter, touched = () => {} }) {
     if (parts.length > 1) section.scrollIntoView({ block: "nearest" });
   }
 
+  /** Whatever a widget forgets to tell. */
+  function entering() {
+    if (changed) return touched();
+    changed = true;
+    leaveOut = false;
+    touched();
+  }
+  for (const sign of ["input", "change"]) {
+    form.addEventListener(sign, ({ target }) => target instanceof Element && "name" in target && String(target.name).includes(".") && entering());
+  }
+
   /** @param {Part} part */
   const open = ({ widget, required }) => !widget.complete() && (required || !widget.empty());
 
@@ -139,6 +175,17 @@ export function startSheet(root, { say, enter, touched = () => {} }) {
     fields: () => readFields(form),
     write: () => parts.forEach((part) => part.widget.write()),
     show: () => parts.forEach((part) => part.widget.start()),
+    /** What the answer is at the moment, question by question. @returns {string} */
+    said: () => parts.map((part) => part.shown).filter(Boolean).join(" · "),
+    /** Back to what the sheet began with. */
+    startOver() {
+      restoreFields(form, blank);
+      fillFields(form, entered);
+      changed = leaveOut = false;
+      for (const part of parts) part.widget.start();
+      mark();
+      take(0, true);
+    },
     /** Whether it can be sent; if not, says what is missing and goes there. @returns {boolean} */
     ready() {
       const at = parts.findIndex(open);
@@ -158,7 +205,11 @@ export function startSheet(root, { say, enter, touched = () => {} }) {
     /** @param {string} key @param {KeyboardEvent} event @returns {boolean} */
     press(key, event) {
       if (parts[turn]?.widget.press(key, event)) return true;
-      return false;
+      if (parts.length < 2) return false;
+      const jump = key.startsWith("Alt+") ? Number(key.slice(4)) - 1 : key === "]" ? turn + 1 : key === "[" ? turn - 1 : -1;
+      if (!parts[jump]) return false;
+      take(jump, true);
+      return true;
     },
   };
 }

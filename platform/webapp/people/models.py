@@ -1,5 +1,6 @@
 """People, the ways they get in, and the record of what they did."""
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 
@@ -7,9 +8,16 @@ from django.db import models
 class User(AbstractUser):
     """Somebody who can sign in. `is_staff` creates projects; `is_superuser` may everything."""
 
+    language = models.CharField(max_length=10, blank=True, help_text="What they chose to read; empty: never chosen.")
+
     @property
     def has_chosen_password(self) -> bool:
         return self.has_usable_password()
+
+    @property
+    def reads(self) -> str:
+        """The language in which something is written for them while no request of theirs is at hand: a notice, a mail."""
+        return self.language or settings.LANGUAGE_CODE
 
 
 class SignInLink(models.Model):

@@ -12,7 +12,8 @@ import threading
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext
 
 from webapp.people.models import Notice, User
 
@@ -42,8 +43,13 @@ def _mail(notice: Notice, address: str) -> None:
     """Sends a notice. Whatever goes wrong is logged, without the address."""
     first_line = (notice.text.splitlines() or [""])[0]
     link = f"\n\n{settings.SITE_URL.rstrip('/')}{notice.url}" if settings.SITE_URL and notice.url else ""
-    foot = "\n\nYou get this because your account on Feinschliff has this address. Empty it there to get no more."
+    with translation.override(notice.user.reads):
+        foot = gettext(
+            "You get this because your account on Feinschliff has this address. Empty it there to get no more."
+        )
     try:
-        EmailMessage(subject=f"[Feinschliff] {first_line[:100]}", body=notice.text + link + foot, to=[address]).send()
+        EmailMessage(
+            subject=f"[Feinschliff] {first_line[:100]}", body=f"{notice.text}{link}\n\n{foot}", to=[address]
+        ).send()
     except Exception as wrong:  # a mail server's fault is nobody's else
         log.warning("notice %s could not be mailed: %s: %s", notice.pk, type(wrong).__name__, wrong)

@@ -4,23 +4,39 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, update_session_auth_hash
-from django.contrib.auth.forms import PasswordChangeForm, SetPasswordForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 
-from webapp.people import inviting, noticing, tokens
+from webapp.people import inviting, languages, noticing, tokens
 from webapp.people.models import User
 from webapp.people.permitting import SignedInRequest, public, signed_in
 
 SHOWN_NOTICES = 200
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
-sign_in = public(LoginView.as_view(redirect_authenticated_user=True))
+
+class SignIn(LoginView):
+    """Whoever once chose a language finds it again in another browser."""
+
+    redirect_authenticated_user = True
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        response = super().form_valid(form)
+        user = form.get_user()
+        if isinstance(user, User) and user.language and settings.LANGUAGE_COOKIE_NAME not in self.request.COOKIES:
+            languages.remember(response, user.language)
+        return response
+
+
+sign_in = public(SignIn.as_view())
 sign_out = public(LogoutView.as_view())
 
 
@@ -60,7 +76,7 @@ def account(request: SignedInRequest) -> HttpResponse:
             and len(number) < 19
             and tokens.revoke(user=request.user, token_id=int(number))
         ):
-            messages.success(request, "The token was revoked; it opens nothing any more.")
+            messages.success(request, gettext("The token was revoked; it opens nothing any more."))
         return redirect("account")
     elif mail.is_bound and mail.is_valid():
         mail.save()
@@ -68,7 +84,7 @@ def account(request: SignedInRequest) -> HttpResponse:
         return redirect("account")
     elif form.is_bound and form.is_valid():
         update_session_auth_hash(request, form.save())
-        messages.success(request, "Your password was changed.")
+        messages.success(request, gettext("Your password was changed."))
         return redirect("account")
     api_url = request.build_absolute_uri(reverse("api_projects"))
     live = request.user.api_tokens.filter(revoked_at=None).order_by("-id")
@@ -84,12 +100,16 @@ class MailForm(forms.ModelForm):
     class Meta:
         model = User
         fields = ["email"]
-        labels = {"email": "Mail address"}
-        help_texts = {"email": "Notices go there too: a run of yours has ended, say. Leave it empty to get no mails."}
+        labels = {"email": _("Mail address")}
+        help_texts = {
+            "email": _("Notices go there too: a run of yours has ended, say. Leave it empty to get no mails.")
+        }
 
 
 def _mail_told(user: User) -> str:
-    return f"Notices are mailed to {user.email} too." if user.email else "Notices are not mailed to you any more."
+    if user.email:
+        return gettext("Notices are mailed to %(address)s too.") % {"address": user.email}
+    return gettext("Notices are not mailed to you any more.")
 
 
 @signed_in

@@ -1,6 +1,8 @@
 /* Looks again before the launch whenever the form changes: sends the form to data-preflight, which launches nothing, and shows
    the list that comes back in [data-checks]. The verdict is told to screen readers by [data-status], when it changes. */
 
+import { gettext } from "../webapp/words.js";
+
 const PAUSE_MS = 400;
 
 /** @param {HTMLFormElement} form */
@@ -24,7 +26,7 @@ function watch(form) {
       if (status.textContent !== said) status.textContent = said;
     } catch (wrong) {
       if (mine.signal.aborted) return; // a newer question is under way
-      box.textContent = "This could not be looked at just now; launching looks again.";
+      box.textContent = gettext("This could not be looked at just now; launching looks again.");
     }
     if (mine === asked) card.removeAttribute("aria-busy");
   }

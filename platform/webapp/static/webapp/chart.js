@@ -1,5 +1,7 @@
 /* One chart, drawn by uPlot in the colours of the theme: a line for each series, each with a colour and a dash of its own. */
 
+import { fill, gettext } from "./words.js";
+
 /** @typedef {{name: string, points: [number, number|null][]}} Series Points are (step, value); null leaves a gap */
 
 const HEIGHT = 240;
@@ -101,7 +103,7 @@ export function drawChart(grid, title, series, smooth) {
     plot = new /** @type {any} */ (globalThis).uPlot({
       width: Math.max(200, box.clientWidth), height: HEIGHT, scales: { x: { time: false } },
       axes: [axis, { ...axis, size: 66, values: marks }],
-      series: [{ label: "step", value: told }, ...lines], cursor: { drag: { x: true, y: false } },
+      series: [{ label: gettext("step"), value: told }, ...lines], cursor: { drag: { x: true, y: false } },
       drawOrder: ["axes", "series"],
     }, onOneAxis(drawn()), box);
     box.querySelectorAll(".u-legend .u-series").forEach((row, at) => {
@@ -113,7 +115,7 @@ export function drawChart(grid, title, series, smooth) {
 
   function describe() {
     const last = shown.map(({ name, points }) => `${name} ${short(points.at(-1)?.[1])}`).join(", ");
-    box.querySelector("canvas")?.setAttribute("aria-label", `${title}, latest: ${last}`);
+    box.querySelector("canvas")?.setAttribute("aria-label", fill(gettext("%(metric)s, latest: %(values)s"), { metric: title, values: last }));
   }
 
   make();

@@ -1,5 +1,7 @@
 /* A button with data-copy="id" copies the text of the element with that id. Without the clipboard's leave it selects the text. */
 
+import { gettext } from "./words.js";
+
 for (const button of document.querySelectorAll("[data-copy]")) {
   if (button instanceof HTMLButtonElement) button.hidden = false;
 }
@@ -10,10 +12,10 @@ document.addEventListener("click", async (event) => {
   const label = button.textContent;
   try {
     await navigator.clipboard.writeText(source.textContent?.trim() || "");
-    button.textContent = "Copied";
+    button.textContent = gettext("Copied");
   } catch {
     getSelection()?.selectAllChildren(source);
-    button.textContent = "Selected: copy it with your keys";
+    button.textContent = gettext("Selected: copy it with your keys");
   }
   setTimeout(() => (button.textContent = label), 2500);
 });

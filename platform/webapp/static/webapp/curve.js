@@ -5,15 +5,24 @@
 
 import { chartsIn, poll, tellersIn } from "./curves.js";
 import { refreshParts } from "./parts.js";
+import { fill, gettext } from "./words.js";
 
 /** @typedef {{live: boolean, state: string, state_title: string, samples: number, unread: number, log: string,
  *   progress: {done: number, total: number, remaining_s: number|null, attempt: string}, runs: import("./curves.js").Run[]}} Answer */
 
 /** @param {number} seconds @returns {string} */
 function inTime(seconds) {
-  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s left`;
-  if (seconds < 3600) return `${Math.round(seconds / 60)} min left`;
-  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min left`;
+  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
+  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
+  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
+}
+
+/** @param {Answer["progress"]} progress @param {boolean} live @returns {string} a sentence; empty where nothing is known */
+function howFar(progress, live) {
+  if (!progress.total) return "";
+  const values = { done: progress.done, total: progress.total, time: inTime(progress.remaining_s ?? 0) };
+  const timed = live && progress.remaining_s !== null;
+  return fill(timed ? gettext("%(done)s of %(total)s, about %(time)s left.") : gettext("%(done)s of %(total)s."), values);
 }
 
 /** @param {string} selector @param {(element: HTMLElement) => void} change */
@@ -33,9 +42,7 @@ function showProgress({ progress, live, state, state_title: title }) {
     element.max = progress.total;
     element.value = progress.done;
   });
-  const left = live && progress.remaining_s !== null ? `, about ${inTime(progress.remaining_s)}` : "";
-  const far = progress.total ? `${progress.done} of ${progress.total}${left}. ` : "";
-  each("[data-remaining]", (element) => (element.textContent = far + progress.attempt));
+  each("[data-remaining]", (element) => (element.textContent = `${howFar(progress, live)} ${progress.attempt}`.trim()));
 }
 
 /** @param {number} unread */
@@ -85,7 +92,7 @@ function follow(place) {
     showCurves(answer.runs);
     const changed = before !== null && before.state !== answer.state;
     const wrote = before !== null && before.samples !== answer.samples;
-    if (changed) tell.say(`The run is now: ${answer.state_title || answer.state}`);
+    if (changed) tell.say(fill(gettext("The run is now: %(state)s"), { state: answer.state_title || answer.state }));
     if (changed || wrote) refreshParts((part) => changed || part === "samples").catch(() => undefined);
     before = answer;
     return answer.live || answer.runs.some((run) => run.live);

@@ -2,6 +2,7 @@
    Of one run the metrics of a group share a chart ("loss/train", "loss/heldout"); of several each metric has its own. */
 
 import { drawChart } from "./chart.js";
+import { gettext } from "./words.js";
 
 /** @typedef {import("./chart.js").Series} Series
  *  @typedef {{id: number, name: string, live: boolean, metrics: Record<string, [number, number|null][]>}} Run */
@@ -30,7 +31,7 @@ function byMetric(runs) {
 export function chartsIn(place) {
   /** @type {Map<string, ReturnType<typeof drawChart>>} */
   const charts = new Map();
-  const waiting = Object.assign(document.createElement("p"), { className: "muted", textContent: "No numbers yet.", hidden: true });
+  const waiting = Object.assign(document.createElement("p"), { className: "muted", textContent: gettext("No numbers yet."), hidden: true });
   const grid = Object.assign(document.createElement("div"), { className: "charts" });
   place.append(waiting, grid);
   const button = document.querySelector("[data-smooth]");
@@ -115,7 +116,7 @@ export function tellersIn(place) {
     /** @param {boolean} isLost */
     lost(isLost) {
       trouble.hidden = !isLost;
-      trouble.textContent = isLost ? "Connection lost, trying again. The run itself goes on." : "";
+      trouble.textContent = isLost ? gettext("Connection lost, trying again. The run itself goes on.") : "";
     },
     /** @param {string} text */
     say: (text) => (heard.textContent = text),

@@ -47,7 +47,7 @@ document.addEventListener("keydown", (event) => {
 
 /** Code and tables that are wider than their column scroll, so the keyboard has to be able to reach them. */
 function makeScrollersReachable() {
-  for (const box of document.querySelectorAll(".prose :is(pre, table), pre.log")) {
+  for (const box of document.querySelectorAll(".prose :is(pre, table, .formula), pre.log")) {
     if (box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1) box.setAttribute("tabindex", "0");
   }
 }

@@ -1,0 +1,185 @@
+"""A world with something in every state, and every page of the site in it: for axe, and for the pictures in the docs.
+
+The demo project's real texts are judged, frozen and learned from; beside it stands one small project for each starting point,
+so that every kind of question is on a desk of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation import asking, belonging, flagging, judging, reviewing, starting_points
+from annotation.demo import opening
+from annotation.models import Judgement, Membership, Project
+from tests.builders import as_lines, bring_in, claim, join, member_of, person, rows
+from training import freezing
+from training.models import Metric, Model, Run, Sample
+from webapp.people import inviting, noticing
+from webapp.people.models import User
+from webapp.people.permitting import LEAD
+
+#: routes that answer with something else than a page of their own: data, files, parts of pages, and what only takes a POST
+NOT_PAGES = {
+    "healthz", "language", "logout", "open_notice", "check_run", "run_curves", "run_log_file", "relaunch_run", "run_live",
+    "cancel_run", "snapshot_rows", "api_projects", "api_project", "submit", "skip", "unskip", "draft", "flag", "keep", "ahead",
+    "again", "answer_feedback", "confirm_guidelines", "preview_guidelines", "ask_again", "judgement_feedback",
+    "questions_preview", "questions_back", "deactivate_member", "fresh_link", "discard_import", "describe_item",
+    "settle_flag", "say", "choose", "conversation",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One page as somebody sees it; `who` is empty for nobody in particular."""
+
+    name: str
+    address: str
+    who: str = "lin"
+    status: int = 200
+
+
+@dataclass
+class EveryPage:
+    """People by name, and the pages by route name (or a name of their own for a further state)."""
+
+    people: dict[str, User]
+    pages: list[Shown] = field(default_factory=list)
+
+    def routes(self) -> set[str]:
+        return {page.name.partition(":")[0] for page in self.pages}
+
+
+def make() -> EveryPage:
+    """lin leads and runs the site; ada annotates."""
+    lin = person("lin", is_staff=True, is_superuser=True)
+    ada = person("ada")
+    made = EveryPage({"lin": lin, "ada": ada})
+    opening.open_demo()
+    demo = Project.objects.get(slug="demo")
+    join(demo, lin, LEAD)
+    join(demo, ada)
+    Membership.objects.filter(project=demo).update(guidelines_read=1)
+    judgement = _judged(demo, ada)
+    runs = _learned(demo, lin)
+    batch = _waiting(demo, lin)
+    noticing.notify(user=lin, text="reward-model 1 has succeeded.", url=reverse("notices"))
+    names = {
+        "item_id": judgement.item_id, "import_id": batch, "assignment_id": claim(demo, ada).pk,
+        "name": runs[0].snapshot.hash, "run_id": runs[0].pk, "model_id": runs[0].model.pk,
+    }  # fmt: skip
+    made.pages += _pages(demo, names, [run.pk for run in runs])
+    made.pages += _desks(ada)
+    made.pages.append(Shown("welcome", inviting.new_link(user=person("cy")), ""))
+    return made
+
+
+def _judged(project: Project, annotator: User) -> Judgement:
+    """Six items, one flagged, one commented on."""
+    member = member_of(project, annotator)
+    said: list[Judgement] = []
+    for turn in range(6):
+        assignment = claim(project, annotator)
+        form = {f"ranking.rank-{place}": str((place + turn) % 4 + 1) for place in range(4)}
+        answers = judging.read_answers(assignment=assignment, form=form)
+        said.append(judging.submit(assignment=assignment, answers=answers, key=uuid.UUID(int=turn + 1)))
+    flagging.flag(item=said[1].item, member=member, reason="harmful", note="The second answer names a person.")
+    reviewing.comment(
+        judgement=said[2], author=User.objects.get(username="lin"), text="Is the third answer not the more careful one?"
+    )
+    return said[0]
+
+
+def _learned(project: Project, lead: User) -> list[Run]:
+    """A run that succeeded, one that failed, one at work and one that waits; curves and samples of the first."""
+    snapshot = freezing.freeze(project=project, rows="ranking", heldout=0.2)
+    common: dict[str, Any] = {
+        "project": project, "snapshot": snapshot, "trainer": "reward-model", "plugin": "plugins.reward_model",
+        "config": {"epochs": 3, "learning_rate": 0.001}, "models_used": {"base": "tiny:encoder"}, "launched_by": lead,
+    }  # fmt: skip
+    numbers = {
+        "accuracy/model": 0.71, "accuracy/model/low": 0.62, "accuracy/model/high": 0.79, "accuracy/random": 0.5,
+        "accuracy/longer": 0.58, "pairs/heldout": 240, "prompts/heldout": 40, "loss/heldout": 0.61,
+    }  # fmt: skip
+    now = timezone.now()
+    done = Run.objects.create(state=Run.SUCCEEDED, numbers=numbers, started_at=now, ended_at=now, attempts=1, **common)
+    Model.objects.create(project=project, run=done, name=f"reward-model {done.pk}", yields=["score"])
+    curve = [(step, 0.7 * math.exp(-step / 20) + 0.02 * math.sin(step)) for step in range(60)]
+    Metric.objects.bulk_create(Metric(run=done, attempt=1, step=s, name="loss/train", value=v) for s, v in curve)
+    Metric.objects.bulk_create(
+        Metric(run=done, attempt=1, step=s, name="accuracy/heldout", value=0.71 - v / 3) for s, v in curve[::10]
+    )
+    Sample.objects.create(run=done, prompt="Why is the sea salty?", text="Rivers carry salt into it.", step=10)
+    failed = Run.objects.create(
+        state=Run.FAILED, started_at=now, ended_at=now, attempts=3, **common,
+        error="It ran out of memory; take smaller batches, shorter texts or a smaller model.",
+    )  # fmt: skip
+    working = Run.objects.create(state=Run.RUNNING, started_at=now, done=30, total=90, attempts=1, **common)
+    waiting = Run.objects.create(state=Run.QUEUED, **common)
+    return [done, failed, working, waiting]
+
+
+def _waiting(project: Project, lead: User) -> int:
+    from annotation import importing
+
+    content = as_lines(rows(3, prefix="more"))
+    return importing.receive(project=project, name="more.jsonl", chunks=[content], actor=lead).pk
+
+
+def _pages(project: Project, names: Mapping[str, Any], runs: list[int]) -> Iterator[Shown]:
+    """The pages of one project and of the site."""
+    slug = project.slug
+    for route in ("home", "account", "notices", "plugins", "disk", "new_project"):
+        yield Shown(route, reverse(route))
+    yield Shown("login", reverse("login"), "")
+    yield Shown("home:annotator", reverse("home"), "ada")
+    inside = (
+        "project", "questions", "project_settings", "items", "flags", "project_people", "import", "judgements",
+        "write_guidelines", "guidelines", "snapshots", "runs", "new_run", "project_plugins", "models", "talk",
+    )  # fmt: skip
+    for route in inside:
+        yield Shown(route, reverse(route, args=[slug]))
+    for route in ("desk", "mine"):
+        yield Shown(route, reverse(route, args=[slug]), "ada")
+    yield Shown("project:annotator", reverse("project", args=[slug]), "ada")
+    of_one = {
+        "item": "item_id", "import_mapping": "import_id", "snapshot": "name", "run": "run_id", "run_log": "run_id",
+        "model": "model_id",
+    }  # fmt: skip
+    for route, name in of_one.items():
+        yield Shown(route, reverse(route, args=[slug, names[name]]))
+    yield Shown("assignment", reverse("assignment", args=[slug, names["assignment_id"]]), "ada")
+    for pk, state in zip(runs[1:], ("failed", "running", "waiting"), strict=True):
+        yield Shown(f"run:{state}", reverse("run", args=[slug, pk]))
+    yield Shown("new_run:form", reverse("new_run", args=[slug]) + "?trainer=reward-model")
+    yield Shown("runs_archive", reverse("runs_archive", args=[slug]))
+    yield Shown("compare_runs", reverse("compare_runs", args=[slug]) + f"?runs={runs[0]},{runs[1]}")
+    yield Shown("not-found", "/p/nothing-of-that-name/", status=404)
+    yield Shown("not-allowed", reverse("project_settings", args=[slug]), "ada", status=403)
+
+
+def _desks(annotator: User) -> Iterator[Shown]:
+    """Every kind of question on a desk: one project for each starting point."""
+    for point in starting_points.offered():
+        project = belonging.create_project(
+            name=str(point.title), slug=f"as-{point.slug}", questions=point.questions(), creator=None,
+            guidelines=str(point.guidelines),
+        )  # fmt: skip
+        join(project, annotator)
+        Membership.objects.filter(project=project).update(guidelines_read=1)
+        fewest, most = asking.limits(project)
+        records = [
+            {**row, "prompt": "Why is the sea salty, and rivers are not?"}
+            for row in rows(1, answers=max(fewest, min(4, most)))
+        ]
+        if records[0]["responses"]:
+            bring_in(project, as_lines(records))
+        else:
+            bring_in(project, as_lines([{"id": "1", "prompt": "Why is the sea salty, and rivers are not?"}]))
+        yield Shown(f"desk:{point.slug}", reverse("desk", args=[project.slug]), "ada")

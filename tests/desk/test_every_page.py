@@ -1,0 +1,152 @@
+"""Every page of the site, in light and dark, on a desktop and a phone, in English and German: nothing for axe to complain of,
+nothing beyond the edge, no error in the console, and the language that the page says it is in.
+
+A few pages run with the quick tests; all of them with the slow ones.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import Browser, Page
+
+from tests import chromium
+from tests.builders import signed_in
+from tests.desk import every_page
+from tests.desk.browsing import DESKTOP, PHONE
+from tests.desk.every_page import EveryPage, Shown
+from tests.webapp.test_routes import DOORS
+
+pytestmark = [*chromium.BROWSER, pytest.mark.django_db]
+
+QUICK = {"login", "home", "desk", "run", "questions"}
+LANGUAGES = ("en", "de")
+#: where `make screenshots` puts them
+SCREENS = "FEINSCHLIFF_DOC_SCREENS"
+TALLEST = 1500  # px of a picture; what lies below is more of the same
+QUALITY = 60
+
+
+@pytest.fixture
+def world(transactional_db: None) -> EveryPage:
+    return every_page.make()
+
+
+class Visitor:
+    """One browser for each person, which follows them through their pages and notes what goes wrong."""
+
+    def __init__(
+        self, browser: Browser, address: str, world: EveryPage, *, phone: bool, language: str, theme: Any
+    ) -> None:
+        self.browser, self.address, self.world = browser, address, world
+        self.shape: dict[str, Any] = (
+            {"viewport": PHONE, "has_touch": True, "is_mobile": True} if phone else {"viewport": DESKTOP}
+        )
+        self.shape |= {"base_url": address, "locale": language, "reduced_motion": "reduce", "color_scheme": theme}
+        self.pages: dict[str, tuple[Page, chromium.Watch]] = {}
+        self.faults: list[str] = []
+
+    def goto(self, shown: Shown) -> Page:
+        page, watch = self._page(shown.who)
+        answer = page.goto(shown.address, wait_until="load")
+        page.wait_for_load_state("networkidle")
+        if answer and answer.status != shown.status:
+            self.faults.append(f"{shown.name}: status {answer.status}")
+        expected = "Failed to load resource" if shown.status != 200 else None
+        self.faults += [f"{shown.name}: {fault}" for fault in watch.faults if not (expected and expected in fault)]
+        watch.faults.clear()
+        return page
+
+    def _page(self, who: str) -> tuple[Page, chromium.Watch]:
+        if who not in self.pages:
+            context = self.browser.new_context(**self.shape)
+            if who:
+                key = signed_in(self.world.people[who]).cookies[settings.SESSION_COOKIE_NAME].value
+                context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": self.address}])
+            watch = chromium.Watch(context)
+            self.pages[who] = (context.new_page(), watch)
+        return self.pages[who]
+
+    def close(self) -> None:
+        for page, _ in self.pages.values():
+            page.context.close()
+
+
+def visit(
+    browser: Browser, address: str, world: EveryPage, pages: list[Shown], *, phone: bool, language: str
+) -> list[str]:
+    """Looks at every page; what is wrong with them."""
+    visitor = Visitor(browser, address, world, phone=phone, language=language, theme="light")
+    faults = []
+    for shown in pages:
+        page = visitor.goto(shown)
+        if page.locator("html").get_attribute("lang") != language:
+            faults.append(f"{shown.name}: in another language")
+        try:
+            chromium.look(page, f"{shown.name} {language}")
+        except AssertionError as wrong:
+            faults.append(str(wrong).splitlines()[0])
+    visitor.close()
+    return visitor.faults + faults
+
+
+def test_every_route_is_among_the_pages_or_known_to_be_none(world: EveryPage) -> None:
+    assert set(DOORS) - world.routes() == every_page.NOT_PAGES & set(DOORS)
+
+
+@pytest.mark.parametrize(("phone", "language"), [(False, "de"), (True, "en")])
+def test_a_few_pages_are_open_to_everybody(
+    browser: Browser, address: str, world: EveryPage, phone: bool, language: str
+) -> None:
+    pages = [shown for shown in world.pages if shown.name in QUICK]
+    assert visit(browser, address, world, pages, phone=phone, language=language) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("phone", [False, True], ids=["desktop", "phone"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_is_open_to_everybody(
+    browser: Browser, address: str, world: EveryPage, phone: bool, language: str
+) -> None:
+    assert visit(browser, address, world, world.pages, phone=phone, language=language) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(SCREENS not in os.environ, reason=f"pictures for the docs: `make screenshots` sets {SCREENS}")
+def test_the_pictures_in_the_docs_can_be_taken(browser: Browser, address: str, world: EveryPage) -> None:
+    folder = Path(os.environ[SCREENS])
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.jpg"):
+        old.unlink()
+    names = []
+    for phone, theme, size in ((False, "light", "desktop"), (True, "dark", "phone")):
+        visitor = Visitor(browser, address, world, phone=phone, language="en", theme=theme)
+        for shown in world.pages:
+            page = visitor.goto(shown)
+            height = min(int(page.evaluate("document.documentElement.scrollHeight")), TALLEST)
+            width = page.viewport_size["width"] if page.viewport_size else 0
+            page.set_viewport_size({"width": width, "height": max(height, 600)})
+            name = shown.name.replace(":", "-")
+            page.screenshot(path=folder / f"{name}-{size}.jpg", type="jpeg", quality=QUALITY)
+            page.set_viewport_size(PHONE if phone else DESKTOP)
+            names.append(name)
+        visitor.close()
+    lines = list(listed(list(dict.fromkeys(names))))
+    (folder.parent / "screens.md").write_text("\n".join(lines) + "\n", "utf-8")
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 5_000_000
+
+
+def listed(names: list[str]) -> Iterator[str]:
+    """docs/screens.md."""
+    yield "# Every page\n"
+    yield "Made by `make screenshots` in a world of the tests: on a desktop in light, on a phone in dark.\n"
+    for name in names:
+        title = name.replace("_", " ").replace("-", ": ", 1).capitalize()
+        yield f"## {title}\n"
+        yield f"![{title}, desktop](screens/{name}-desktop.jpg)"
+        yield f"![{title}, phone](screens/{name}-phone.jpg)\n"
