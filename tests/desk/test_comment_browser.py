@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from annotation.asking import draft
 from tests import chromium
 from tests.desk.browsing import OpenDesk
@@ -28,12 +30,14 @@ def test_what_is_typed_is_stored_and_comes_back(open_desk: OpenDesk) -> None:
     assert len(frozen(desk.project, "pair")) == 1
 
 
+@pytest.mark.slow
 def test_a_comment_may_be_left_out(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("comparison"), draft("comment")], answers=2, items=2)
     desk.page.locator("input[name='comparison.choice'][value='1']").click()
     assert set(desk.save(lambda: desk.page.locator("[data-save]").click()).answers) == {"comparison"}
 
 
+@pytest.mark.slow
 def test_a_comment_that_is_too_short_says_so_and_stays(open_desk: OpenDesk) -> None:
     desk = open_desk(
         [draft("comment", options={"shortest": 10, "placeholder": "What struck you?"})], items=2, phone=True

@@ -106,6 +106,7 @@ def test_a_letter_again_is_a_stronger_step_and_the_other_letter_the_other_side(o
     assert said == [slightly, better, much, much, "B is slightly better", "B is better", "Equally good"]
 
 
+@pytest.mark.slow
 def test_the_arrows_go_from_the_middle_to_the_ends(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("comparison")], answers=2)
     said = []
@@ -115,6 +116,7 @@ def test_the_arrows_go_from_the_middle_to_the_ends(open_desk: OpenDesk) -> None:
     assert said == ["Equally good", "A is slightly better", "A is better", "A is slightly better"]
 
 
+@pytest.mark.slow
 def test_nothing_is_saved_before_a_step_is_chosen(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("comparison")], answers=2)
     desk.press("Enter")
@@ -130,6 +132,7 @@ def test_without_a_middle_no_key_makes_a_tie(open_desk: OpenDesk) -> None:
     expect(desk.page.locator(".step")).to_have_count(8)
 
 
+@pytest.mark.slow
 def test_of_several_questions_the_strength_is_still_open_to_a_second_press(open_desk: OpenDesk) -> None:
     """A letter may be pressed again; only the strongest step, a number or a tie goes on by itself."""
     desk = open_desk([draft("comparison"), draft("ranking", required=False)], answers=2)

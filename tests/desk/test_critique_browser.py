@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import expect
@@ -50,6 +51,7 @@ def test_a_sentence_marked_and_put_right_by_keyboard_alone_yields_a_minimal_pair
     assert (row["chosen"], row["rejected"]) == (PLAIN.replace("rises", "sinks"), PLAIN)
 
 
+@pytest.mark.slow
 def test_words_grow_and_shrink_with_shift_and_the_mark_is_the_stored_text(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("critique")], guidelines="", records=[{"id": "a", "prompt": "p", "responses": [ODD]}])
     desk.press("m")
@@ -106,6 +108,7 @@ def test_on_a_phone_a_held_word_is_marked_by_touch(open_desk: OpenDesk) -> None:
     assert text[span["start"] : span["end"]] == span["text"]
 
 
+@pytest.mark.slow
 def test_any_selection_is_stored_as_the_same_stretch_of_text(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("critique")], guidelines="", records=[{"id": "a", "prompt": "p", "responses": [ODD]}])
     assert desk.page.locator("[data-surface]").evaluate("e => [...e.children].map(s => s.textContent).join('')") == ODD
@@ -142,6 +145,7 @@ def test_any_selection_is_stored_as_the_same_stretch_of_text(open_desk: OpenDesk
     holds()
 
 
+@pytest.mark.slow
 def test_what_stands_behind_a_hidden_name_is_counted_right_and_the_name_itself_cannot_be_marked(
     open_desk: OpenDesk,
 ) -> None:

@@ -59,6 +59,7 @@ def test_a_text_from_nothing_on_a_phone_by_touch(open_desk: OpenDesk) -> None:
     assert desk.save(save.tap).answers["demonstration"] == {"text": "Moon.\nهلال", "edited_from": None}
 
 
+@pytest.mark.slow
 def test_what_was_typed_is_not_lost_when_another_answer_is_chosen(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("demonstration")], guidelines="", records=RECORDS)
     order, editor = list(desk.assignment.order), desk.page.locator("[data-editor]")
@@ -72,6 +73,7 @@ def test_what_was_typed_is_not_lost_when_another_answer_is_chosen(open_desk: Ope
     expect(editor).to_have_value("mine")
 
 
+@pytest.mark.slow
 def test_control_enter_goes_on_and_a_correction_shows_what_was_written(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("demonstration", options={"way": "write"})], guidelines="", records=RECORDS)
     desk.press("w")

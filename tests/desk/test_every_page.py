@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from django.conf import settings
@@ -28,6 +28,7 @@ QUICK = {"login", "home", "desk", "run", "questions"}
 LANGUAGES = ("en", "de")
 #: where `make screenshots` puts them
 SCREENS = "FEINSCHLIFF_DOC_SCREENS"
+Theme = Literal["light", "dark"]
 TALLEST = 1500  # px of a picture; what lies below is more of the same
 QUALITY = 60
 
@@ -41,7 +42,7 @@ class Visitor:
     """One browser for each person, which follows them through their pages and notes what goes wrong."""
 
     def __init__(
-        self, browser: Browser, address: str, world: EveryPage, *, phone: bool, language: str, theme: Any
+        self, browser: Browser, address: str, world: EveryPage, *, phone: bool, language: str, theme: Theme
     ) -> None:
         self.browser, self.address, self.world = browser, address, world
         self.shape: dict[str, Any] = (
@@ -99,7 +100,7 @@ def test_every_route_is_among_the_pages_or_known_to_be_none(world: EveryPage) ->
     assert set(DOORS) - world.routes() == every_page.NOT_PAGES & set(DOORS)
 
 
-@pytest.mark.parametrize(("phone", "language"), [(False, "de"), (True, "en")])
+@pytest.mark.parametrize(("phone", "language"), [(False, "de"), pytest.param(True, "en", marks=pytest.mark.slow)])
 def test_a_few_pages_are_open_to_everybody(
     browser: Browser, address: str, world: EveryPage, phone: bool, language: str
 ) -> None:
@@ -124,7 +125,8 @@ def test_the_pictures_in_the_docs_can_be_taken(browser: Browser, address: str, w
     for old in folder.glob("*.jpg"):
         old.unlink()
     names = []
-    for phone, theme, size in ((False, "light", "desktop"), (True, "dark", "phone")):
+    looks: list[tuple[bool, Theme, str]] = [(False, "light", "desktop"), (True, "dark", "phone")]
+    for phone, theme, size in looks:
         visitor = Visitor(browser, address, world, phone=phone, language="en", theme=theme)
         for shown in world.pages:
             page = visitor.goto(shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from annotation.asking import draft
@@ -34,6 +35,7 @@ def test_a_flag_goes_out_in_the_background_and_the_item_stays(open_desk: OpenDes
     assert desk.readout == "A > B"
 
 
+@pytest.mark.slow
 def test_one_that_is_flagged_can_be_skipped_at_once(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("ranking")], guidelines="", items=2, phone=True)
     assignment = desk.assignment
@@ -46,6 +48,7 @@ def test_one_that_is_flagged_can_be_skipped_at_once(open_desk: OpenDesk) -> None
     desk.wait(lambda: desk.assignment != assignment, "the next item does not come")
 
 
+@pytest.mark.slow
 def test_a_lead_sees_the_flags_and_settles_one(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("ranking")], guidelines="", items=2)
     Flag.objects.create(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Route, expect
 
 from annotation import belonging
@@ -64,6 +65,7 @@ def test_the_next_item_stands_at_once_and_the_page_is_never_left(open_desk: Open
     all_stored(desk, 5)
 
 
+@pytest.mark.slow
 def test_the_items_that_were_fetched_ahead_stand_before_the_network_is_asked(open_desk: OpenDesk) -> None:
     desk = open_desk(RANKING, items=6)
     desk.wait(lambda: Assignment.objects.count() == 3, "nothing is fetched ahead")
@@ -85,6 +87,7 @@ def test_the_items_that_were_fetched_ahead_stand_before_the_network_is_asked(ope
     expect(desk.page.locator("[data-state]")).to_contain_text("Saved")
 
 
+@pytest.mark.slow
 def test_an_answer_that_waits_survives_a_reload(open_desk: OpenDesk) -> None:
     desk = open_desk(RANKING, items=3)
     desk.wait(lambda: Assignment.objects.count() == 3, "nothing is fetched ahead")
@@ -123,6 +126,7 @@ def test_u_takes_back_what_is_still_on_its_way(open_desk: OpenDesk) -> None:
     desk.wait(lambda: desk.item == second, "the one that was set aside does not come next")
 
 
+@pytest.mark.slow
 def test_an_answer_that_arrived_unheard_is_corrected_when_it_was_taken_back(open_desk: OpenDesk) -> None:
     desk = open_desk(RANKING, items=2)
     desk.wait(lambda: Assignment.objects.count() == 2, "nothing is fetched ahead")
@@ -146,6 +150,7 @@ def test_an_answer_that_arrived_unheard_is_corrected_when_it_was_taken_back(open
     desk.watch.forgive("net::ERR_FAILED")
 
 
+@pytest.mark.slow
 def test_u_opens_the_last_one_saved_and_escape_leaves_it(open_desk: OpenDesk) -> None:
     desk = open_desk(RANKING, items=3)
     first = desk.item
@@ -168,6 +173,7 @@ def test_u_opens_the_last_one_saved_and_escape_leaves_it(open_desk: OpenDesk) ->
     desk.wait(lambda: desk.item == second, "the next item does not come")
 
 
+@pytest.mark.slow
 def test_a_skip_takes_a_reason_and_can_be_undone(open_desk: OpenDesk) -> None:
     desk = open_desk(RANKING, items=3)
     first = desk.item
@@ -187,6 +193,7 @@ def test_a_skip_takes_a_reason_and_can_be_undone(open_desk: OpenDesk) -> None:
     all_stored(desk, 1)
 
 
+@pytest.mark.slow
 def test_a_draft_survives_a_reload_and_another_browser(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("ranking"), draft("comment", required=False)], items=2)
     desk.type("bd")
@@ -239,6 +246,7 @@ def test_two_tabs_with_one_item_do_not_overwrite_each_other(open_desk: OpenDesk)
     desk.watch.forgive("409")
 
 
+@pytest.mark.slow
 def test_an_item_with_a_warning_is_covered_and_can_be_declined(open_desk: OpenDesk) -> None:
     records = [{"id": str(n), "prompt": f"Prompt {n}", "responses": ["a", "b", "c", "d"]} for n in range(3)]
     desk = open_desk(RANKING, records=records, items=0)
@@ -255,6 +263,7 @@ def test_an_item_with_a_warning_is_covered_and_can_be_declined(open_desk: OpenDe
     desk.wait(lambda: Assignment.objects.filter(skip_reason="I would rather not judge this").exists(), "not declined")
 
 
+@pytest.mark.slow
 def test_several_questions_are_stepped_through_by_keyboard(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("comparison"), draft("comment", required=False)], items=2, answers=2)
     now = "[data-step][aria-current]"
@@ -271,6 +280,7 @@ def test_several_questions_are_stepped_through_by_keyboard(open_desk: OpenDesk) 
     assert desk.stored().get().answers["comment"] == {"text": "well [said]"}
 
 
+@pytest.mark.slow
 def test_a_session_that_ended_is_said_and_the_work_goes_on_after_signing_in(open_desk: OpenDesk) -> None:
     desk = open_desk(RANKING, items=4)
     desk.wait(lambda: Assignment.objects.count() == 3, "nothing is fetched ahead")
@@ -290,6 +300,7 @@ def test_a_session_that_ended_is_said_and_the_work_goes_on_after_signing_in(open
     all_stored(desk, 2)
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_in_somebody_elses_name(open_desk: OpenDesk) -> None:
     desk = open_desk(RANKING, items=4)
     desk.wait(lambda: Assignment.objects.count() == 3, "nothing is fetched ahead")
@@ -314,6 +325,7 @@ def belong(desk: Desk, name: str) -> User:
     return user
 
 
+@pytest.mark.slow
 def test_without_a_place_to_keep_it_the_answer_is_stored_before_the_next_item(open_desk: OpenDesk) -> None:
     broken = "() => { Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); } }"
     desk = open_desk(RANKING, items=3)
@@ -327,3 +339,26 @@ def test_without_a_place_to_keep_it_the_answer_is_stored_before_the_next_item(op
     mend(desk)
     answer(desk)
     all_stored(desk, 1)
+
+
+@pytest.mark.slow
+def test_the_frame_fits_a_phone_in_every_state(open_desk: OpenDesk) -> None:
+    desk = open_desk([draft("ranking"), draft("comment", required=False)], items=4, phone=True)
+    desk.wait(lambda: Assignment.objects.count() == 3, "nothing is fetched ahead")
+    cut(desk)
+    answer_on_two_pages(desk)
+    desk.wait(lambda: "1 waiting" in state(desk), "it is not said")
+    desk.look("flow, not connected")
+    mend(desk)
+    expect(desk.page.locator("[data-state]")).to_contain_text("Saved")
+    desk.press("u")
+    expect(desk.page.get_by_text("You are correcting an answer you gave")).to_be_visible()
+    desk.look("flow, correcting")
+
+
+def answer_on_two_pages(desk: Desk) -> None:
+    """Ranks, passes the comment by, and sends."""
+    shown = desk.key
+    desk.type("abcd")
+    desk.press("Control+Enter", "Control+Enter")
+    desk.wait(lambda: desk.key != shown, "the next item does not come")

@@ -29,6 +29,7 @@ def test_a_key_chooses_a_label_of_a_tree(open_desk: OpenDesk) -> None:
     assert (row["label"], row["task"]) == ("animal/cat", "label")
 
 
+@pytest.mark.slow
 def test_arrows_open_a_tree_and_walk_in_it(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("label", options={"labels": TOPICS})], answers=1)
     desk.press(
@@ -41,7 +42,7 @@ def test_arrows_open_a_tree_and_walk_in_it(open_desk: OpenDesk) -> None:
     assert desk.save().answers["label"]["labels"] == [["animal/dog"]]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_flags_of_every_answer_are_shown_stored_and_frozen(open_desk: OpenDesk, seed: int) -> None:
     draw = random.Random(seed)
     names = ["harmful", "off-topic", "made-up"]
@@ -57,6 +58,7 @@ def test_flags_of_every_answer_are_shown_stored_and_frozen(open_desk: OpenDesk, 
     assert sorted(said) == sorted((f"Answer 0.{n}", name) for n, flags in enumerate(stored) for name in flags)
 
 
+@pytest.mark.slow
 def test_keys_flag_answer_after_answer(open_desk: OpenDesk) -> None:
     desk = open_desk([FLAGS], answers=2, items=2)
     desk.type("13")
@@ -68,11 +70,13 @@ def test_keys_flag_answer_after_answer(open_desk: OpenDesk) -> None:
     assert desk.save().answers["label"]["labels"] == wanted
 
 
+@pytest.mark.slow
 def test_nothing_flagged_can_be_saved_at_once(open_desk: OpenDesk) -> None:
     desk = open_desk([FLAGS], answers=2, items=2)
     assert desk.save().answers["label"] == {"labels": [[], []]}
 
 
+@pytest.mark.slow
 def test_yes_and_no_become_good_and_bad_answers(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("label", options={"of": "answer", "good": "yes"})], answers=2, items=2, phone=True)
     desk.page.locator("input[name='label.label-0'][value=yes]").tap()
@@ -86,6 +90,7 @@ def test_yes_and_no_become_good_and_bad_answers(open_desk: OpenDesk) -> None:
     assert rows == {f"Answer 0.{n}": good for n, good in enumerate(wanted)}
 
 
+@pytest.mark.slow
 def test_a_long_list_is_found_by_typing(open_desk: OpenDesk) -> None:
     desk = open_desk(
         [draft("label", options={"labels": MANY, "many": True, "least": 1, "most": 2})], answers=1, items=2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from annotation import belonging, concurring, guiding, reviewing
@@ -64,6 +65,7 @@ def test_a_lead_changes_the_guidelines_and_an_annotator_reads_and_judges_again(o
     assert Feedback.objects.get().settled_at is not None
 
 
+@pytest.mark.slow
 def test_the_first_time_the_guidelines_stand_before_the_desk_on_the_phone_too(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("ranking")], items=2, answers=2, overlap=2)
     guiding.write(project=desk.project, text=TEXT, examples=[EXAMPLE], actor=None)
@@ -78,6 +80,7 @@ def test_the_first_time_the_guidelines_stand_before_the_desk_on_the_phone_too(op
     chromium.look(page, "own page, phone")
 
 
+@pytest.mark.slow
 def test_feedback_is_read_and_answered_by_keyboard(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("ranking")], items=2, answers=4)
     project, lin = desk.project, person("lin")

@@ -241,6 +241,7 @@ def test_many_rankings_two_at_a_time(open_desk: OpenDesk, store: Any, answers: i
     check()
 
 
+@pytest.mark.slow
 def test_a_decision_is_taken_back_step_by_step(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("ranking")], answers=4)
     question = desk.page.locator("[data-versus-question]")
@@ -261,6 +262,7 @@ def test_a_decision_is_taken_back_step_by_step(open_desk: OpenDesk) -> None:
     expect(desk.page.get_by_role("button", name="Back")).to_be_disabled()
 
 
+@pytest.mark.slow
 def test_an_answer_is_left_out_two_at_a_time(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("ranking")], items=2, answers=3)
     wanted = desk.by_position([2, None, 1])
@@ -283,6 +285,7 @@ def test_the_way_of_ranking_is_remembered(open_desk: OpenDesk) -> None:
     expect(desk.page.locator(".answer:visible")).to_have_count(4)
 
 
+@pytest.mark.slow
 def test_the_focus_is_never_lost_where_answers_step_aside(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("ranking")])
     desk.answer("D").focus()
@@ -296,6 +299,7 @@ def test_the_focus_is_never_lost_where_answers_step_aside(open_desk: OpenDesk) -
     assert desk.page.evaluate("document.activeElement.matches('[data-versus-question]')")
 
 
+@pytest.mark.slow
 def test_two_big_buttons_do_on_a_phone(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("ranking", options={"way": "insertion"})], items=2, answers=3, phone=True)
     wanted = desk.by_position([2, 3, 1])
@@ -307,6 +311,7 @@ def test_two_big_buttons_do_on_a_phone(open_desk: OpenDesk) -> None:
     assert desk.save(lambda: desk.page.locator("[data-save]").tap()).answers["ranking"]["ranks"] == wanted
 
 
+@pytest.mark.slow
 def test_a_finger_scrolls_over_answers_and_ladder_and_moves_only_what_it_grips(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("ranking")], answers=6, phone=True)
     page = desk.page
@@ -360,6 +365,7 @@ def test_none_of_them_is_acceptable_with_and_without_an_order(open_desk: OpenDes
     assert [json.loads(line)["label"] for line in rows.splitlines()] == [False] * 6
 
 
+@pytest.mark.slow
 def test_where_all_must_be_ranked_without_ties_the_desk_sees_to_it(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("ranking", options={"partial": False, "ties": False})], items=2, answers=3)
     wanted = desk.by_position([3, 1, 2])

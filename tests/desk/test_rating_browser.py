@@ -32,7 +32,7 @@ def on_screen(desk: Desk) -> list[dict[str, Any]]:
     return [{name: None if value == "-" else int(value) for name, value in cell.items()} for cell in cells]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_what_is_typed_is_shown_stored_and_frozen(open_desk: OpenDesk, seed: int) -> None:
     draw = random.Random(seed)
     desk = open_desk([RATING], answers=3, items=2)
@@ -49,6 +49,7 @@ def test_what_is_typed_is_shown_stored_and_frozen(open_desk: OpenDesk, seed: int
     }
 
 
+@pytest.mark.slow
 def test_keys_move_clear_and_say_what_is_missing(open_desk: OpenDesk) -> None:
     desk = open_desk([RATING], answers=2, items=2)
     desk.type("43")
@@ -88,6 +89,7 @@ def test_touch_rates_one_answer_after_the_other(open_desk: OpenDesk) -> None:
     assert desk.save(lambda: desk.page.locator("[data-save]").tap()).answers["rating"]["scores"] == wanted
 
 
+@pytest.mark.slow
 def test_a_wide_scale_of_many_answers_fits(open_desk: OpenDesk) -> None:
     names = ["helpfulness", "correctness", "verbosity"]
     words = [{"value": 0, "words": "Worst of all, by far"}, {"value": 10, "words": "As good as it can be"}]
@@ -103,6 +105,7 @@ def test_a_wide_scale_of_many_answers_fits(open_desk: OpenDesk) -> None:
             assert desk.fields()["rating.score-0-helpfulness"] == "10"
 
 
+@pytest.mark.slow
 def test_the_item_as_a_whole_is_rated(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("rating", options={"of": "item"})], answers=2)
     desk.type("4")

@@ -86,6 +86,7 @@ def test_d_marks_what_differs_and_ends_again(open_desk: OpenDesk) -> None:
     assert desk.page.locator("[data-pair]").is_hidden()
 
 
+@pytest.mark.slow
 def test_a_sentence_is_held_against_its_likest_even_when_others_come_between(open_desk: OpenDesk) -> None:
     new = "Nobody drinks that. It hurts. Rivers carry salt into it! The salt stays there."
     desk = open_desk([draft("comparison")], records=[record("Rivers carry salt into it. The salt stays there.", new)])
@@ -94,6 +95,7 @@ def test_a_sentence_is_held_against_its_likest_even_when_others_come_between(ope
     assert sorted(marks(desk, "differs-word")) == ["!", "."]
 
 
+@pytest.mark.slow
 def test_with_more_answers_the_others_step_aside_and_identical_ones_are_said(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("ranking")], records=[record(FIRST, FIRST, FIRST, FIRST)])
     desk.press("Shift+D")
@@ -128,6 +130,7 @@ def test_raw_text_and_settings_are_remembered_and_nothing_moves(open_desk: OpenD
     assert page.locator(".answer .raw").first.is_hidden()
 
 
+@pytest.mark.slow
 def test_words_of_an_answer_are_found_in_the_passages(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("comparison")], records=[record(FIRST, SECOND, context=PASSAGES)])
     page = desk.page
@@ -154,6 +157,7 @@ def test_formulas_tables_code_and_right_to_left_text(open_desk: OpenDesk) -> Non
     desk.look("formulas")
 
 
+@pytest.mark.slow
 def test_two_answers_can_be_chosen_and_the_next_item_starts_without_marks(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("comparison")], records=[record(FIRST, SECOND), record(FIRST, SECOND) | {"id": "2"}])
     page = desk.page
@@ -169,6 +173,7 @@ def test_two_answers_can_be_chosen_and_the_next_item_starts_without_marks(open_d
     assert not marks(desk, "differs")
 
 
+@pytest.mark.slow
 def test_a_long_conversation_shows_its_last_turn(open_desk: OpenDesk) -> None:
     turns = [{"role": "system", "content": "Be brief. " * 60}]
     turns += [{"role": ("user", "assistant")[at % 2], "content": f"Turn {at}. " + "Words. " * 120} for at in range(5)]
@@ -191,6 +196,7 @@ def test_masked_names_are_hidden_in_both_views_and_stored_as_they_were(open_desk
     assert desk.item.responses.filter(text="I'm Claude, made by Anthropic.").exists()
 
 
+@pytest.mark.slow
 def test_on_the_phone_the_passages_fold_and_nothing_is_wider_than_the_screen(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("comparison")], records=[record(MATHS, ARABIC, context=PASSAGES)], phone=True)
     assert desk.page.locator(".passages-body").is_hidden()

@@ -60,6 +60,7 @@ def test_a_conversation_by_keys(talk: Desk) -> None:
     assert [m["content"] for m in Item.objects.latest("id").prompt] == ["Tides?", "**One** word on Tides?", "And then?"]
 
 
+@pytest.mark.slow
 def test_a_conversation_by_touch(open_desk: OpenDesk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk = start(open_desk, monkeypatch, phone=True)
     page = desk.page
@@ -73,6 +74,7 @@ def test_a_conversation_by_touch(open_desk: OpenDesk, monkeypatch: pytest.Monkey
     assert Judgement.objects.get().answers["comparison"]["winner"] == 2
 
 
+@pytest.mark.slow
 def test_a_model_that_is_slow_can_be_cancelled_and_nothing_typed_is_lost(talk: Desk) -> None:
     page, box = talk.page, talk.page.locator("#say-text")
     box.fill("think about tides")
@@ -86,6 +88,7 @@ def test_a_model_that_is_slow_can_be_cancelled_and_nothing_typed_is_lost(talk: D
     talk.wait(lambda: Item.objects.filter(key__startswith="talk:").exists(), "the model still thinks")
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_says_so_and_nothing_typed_is_lost(talk: Desk) -> None:
     page, box = talk.page, talk.page.locator("#say-text")
     box.fill("fail at tides")

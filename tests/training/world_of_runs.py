@@ -53,7 +53,8 @@ def add_item(project: Project, key: str, texts: Sequence[str], *, group: str = "
 def judge(item: Item, name: str, answer: dict[str, Any]) -> Judgement:
     """`name` judges the item, or corrects what they said of it before."""
     who = member(item.project, name)
-    assignment = Assignment.objects.filter(item=item, member=who).first() or assigning._assign(item=item, member=who)
+    assignment = Assignment.objects.filter(item=item, member=who).first()
+    assignment = assignment or assigning._assign(item=item, member=who, until=assigning.lease())
     question = item.project.questions.get()
     return judging.submit(assignment=assignment, answers={question.name: answer}, key=uuid.uuid4())
 

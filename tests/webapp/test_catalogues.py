@@ -18,8 +18,9 @@ DOMAINS = [(language, domain) for language in translating.LANGUAGES for domain i
 RENEW = "run `make translations`, translate what it lists, and run it again"
 #: English and German say these alike
 ALIKE = re.compile(
-    r"Plugins?|Mails|Dropout|Worker|Trainers?|Token|Name|Feinschliff|in %\(name\)s|Text|Version|Status|Prompts?|Import|Export|"
-    r"Ray-?cluster|JSON|Wort|Label|A|B|Esc|Code|OK|\W*|%\(\w+\)s(?:[^a-zA-Z]|%\(\w+\)s)*"
+    r"Plugins?|Mails|Dropout|Worker|Trainers?|Token|Name|Feinschliff|in %\(name\)s|Text|Version|Status|Prompts?|Export|"
+    r"Ray-?cluster|JSON|\d|%\(n\)s s|Version %\(\w+\)s|Codes|Id|Import|Normal|Pseudonym|"
+    r"\W*|%\(\w+\)s(?:[^a-zA-Z]|%\(\w+\)s)*"
 )
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%")
 TEMPLATES = [file for app in translating.APPS for file in sorted((ROOT / app).rglob("templates/**/*.html"))]
@@ -31,7 +32,9 @@ VIEWS = [
     file for app in translating.APPS for file in sorted((ROOT / app).rglob("*.py")) if "management" not in file.parts
 ]
 #: names, keys of the keyboard and file endings: the same in every language
-NAMES = re.compile(r"(?:Feinschliff|Esc|Enter|Backspace|Ctrl|Alt|Shift|Tab|jsonl|hub:owner/name, local:/folder|\b\w|[ +])+")
+NAMES = re.compile(
+    r"(?:Feinschliff|Esc|Enter|Backspace|Ctrl|Alt|Shift|Tab|jsonl|hub:owner/name, local:/folder|\b\w|[ +])+"
+)
 
 
 @cache
@@ -73,7 +76,11 @@ def test_a_translation_has_the_places_of_its_sentence(language: str, domain: str
         wanted = set(PLACEHOLDER.findall(forms(message.id)[-1]))
         for text in forms(message.string):
             # a form for exactly one may leave the number out
-            missing = wanted - set(PLACEHOLDER.findall(text)) - ({"%(n)s", "%(n)d"} if message.pluralizable else set())
+            missing = (
+                wanted
+                - set(PLACEHOLDER.findall(text))
+                - ({"%(n)s", "%(n)d", "%(count)s"} if message.pluralizable else set())
+            )
             extra = set(PLACEHOLDER.findall(text)) - wanted
             tags = sorted(re.findall(r"<[^>]+>", text)) != sorted(re.findall(r"<[^>]+>", forms(message.id)[-1]))
             if missing or extra or tags:
@@ -146,7 +153,8 @@ def test_no_view_says_anything_that_is_not_translated(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_no_script_says_anything_that_is_not_translated(path: Path) -> None:
-    shown = r"""(?:textContent|placeholder|ariaLabel|\.title|\bsay\(|\bask\(|"aria-label",)\s*[=:(]?\s*(["'`](?!Shift)[A-Za-z][a-z]+ [^"'`]*["'`])"""
+    sinks = r'(?:textContent|placeholder|ariaLabel|\.title|\bsay\(|\bask\(|"aria-label",)'
+    shown = sinks + r"""\s*[=:(]?\s*(["'`](?!Shift)[A-Za-z][a-z]+ [^"'`]*["'`])"""
     assert re.findall(shown, path.read_text("utf-8")) == []
 
 

@@ -89,7 +89,7 @@ def test_a_page_in_german_brings_the_words_of_its_scripts_and_one_in_english_non
 
 def test_mistakes_in_a_form_are_told_in_the_readers_language() -> None:
     client = Client(headers={"accept-language": "de"})
-    assert "Bitte geben Sie einen gültigen Benutzernamen" in client.post("/sign-in/", {"username": "ada", "password": "no"}).text
+    assert "und Passwort eingeben" in client.post("/sign-in/", {"username": "ada", "password": "no"}).text
     assert "Hier ist nichts" in client.get("/nothing/here/").text
 
 

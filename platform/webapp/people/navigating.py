@@ -50,7 +50,8 @@ def _tabs(request: HttpRequest) -> list[dict[str, Any]]:
     ]
     # what has no tab of its own belongs to one that has: importing to the items, one's own work to judging
     path = (
-        request.path.replace("/import/", "/items/").replace("/flags/", "/items/")
+        request.path.replace("/import/", "/items/")
+        .replace("/flags/", "/items/")
         .replace("/judgements/", "/items/")
         .replace("/mine/", "/judge/")
         .replace("/plugins/", "/runs/")
