@@ -244,7 +244,7 @@ def test_more_processes_than_the_trainer_allows_are_refused_and_than_cores_warne
 @pytest.mark.django_db
 def test_the_queue_is_counted_and_a_missing_worker_noticed(snapshot: Snapshot) -> None:
     first = queued(snapshot)
-    assert looked(snapshot, "quick")["worker"].sentence == "1 run waits before this one, 0 are at work."
+    assert looked(snapshot, "quick")["worker"].sentence == "1 run waits before this one."
     Run.objects.filter(pk=first.pk).update(created_at=first.created_at - 2 * preflighting.STALE)
     found = looked(snapshot, "quick")["worker"]
     assert (found.level, "is a worker up?" in found.sentence) == ("warning", True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -268,6 +269,8 @@ def test_a_growing_curve_is_shown_to_its_end_and_a_part_that_is_looked_at_stays(
     page = browser.new_page()
     page.set_content("<body></body>")
     page.add_script_tag(content=(static / "vendor" / "uplot.iife.min.js").read_text("utf-8") + "; window.uPlot = uPlot")
-    page.add_script_tag(content=(static / "webapp" / "chart.js").read_text("utf-8").replace("export ", ""))
+    modules = "".join((static / "webapp" / name).read_text("utf-8") for name in ("words.js", "chart.js"))
+    plain = re.sub(r"^import .*$", "", modules, flags=re.MULTILINE).replace("export ", "")
+    page.add_script_tag(content=f"(() => {{ {plain}; window.drawChart = drawChart; }})();")
     assert page.evaluate(GROWING) == [[1, 90], [1, 200], [20, 60], [20, 60]]
     page.close()
