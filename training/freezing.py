@@ -55,9 +55,19 @@ class Frozen:
 
 
 def freeze(
-    *, project: Project, rows: str, heldout: float = 0.2, split_seed: int = 0, actor: User | None = None
+    *,
+    project: Project,
+    rows: str,
+    question: str = "",
+    heldout: float = 0.2,
+    split_seed: int = 0,
+    actor: User | None = None,
 ) -> Snapshot:
-    """The snapshot of what the project holds now; the one that is there already if nothing changed. Raises CannotFreeze."""
+    """The snapshot of what the project holds now; the one that is there already if nothing changed.
+
+    Rows come from the one `question` of that name, or from all that give them: rankings that would only follow from ratings are
+    left out where people ranked as well. Raises CannotFreeze.
+    """
     if rows not in OFFERED:
         raise CannotFreeze(
             gettext("There are no rows of kind “%(rows)s”. The kinds are: %(offered)s.")
@@ -65,10 +75,16 @@ def freeze(
         )
     if not 0.01 <= heldout <= 0.9:
         raise CannotFreeze(gettext("The share held out is between 0.01 and 0.9."))
+    if question and not project.questions.filter(name=question).exists():
+        names = ", ".join(project.questions.order_by("name").values_list("name", flat=True).distinct())
+        raise CannotFreeze(
+            gettext("There is no question “%(question)s” here. The questions are: %(names)s.")
+            % {"question": question, "names": names}
+        )
     with transaction.atomic():
         _one_moment()
-        frozen = _rows_of(project, rows, heldout, split_seed)
-        options = {"heldout": heldout, "split_seed": split_seed}
+        frozen = _rows_of(project, rows, question, heldout, split_seed)
+        options = {"heldout": heldout, "split_seed": split_seed} | ({"question": question} if question else {})
         files = {split: "".join(_lines(frozen.rows[split])).encode() for split in SPLITS}
         manifest = {
             "project": project.slug,
@@ -134,8 +150,8 @@ def _one_moment() -> None:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
-def _rows_of(project: Project, kind: str, heldout: float, seed: int) -> Frozen:
-    asked = _Versions(project)
+def _rows_of(project: Project, kind: str, question: str, heldout: float, seed: int) -> Frozen:
+    asked = _Versions(project, kind, question)
     judgements = list(judging.current(project_id=project.pk).select_related("member").order_by("item__position", "id"))
     if not judgements:
         raise CannotFreeze(
@@ -161,16 +177,24 @@ def _rows_of(project: Project, kind: str, heldout: float, seed: int) -> Frozen:
 
 
 class _Versions:
-    """The questions of each version of the schema, looked up once."""
+    """The questions of each version of the schema that rows of a kind come from, looked up once."""
 
-    def __init__(self, project: Project) -> None:
-        self.project, self.known = project, dict[int, list[asking.Asked]]()
+    def __init__(self, project: Project, rows: str, question: str) -> None:
+        self.project, self.rows, self.question = project, rows, question
+        self.known = dict[int, list[asking.Asked]]()
 
     def of(self, judgement: Judgement) -> list[asking.Asked]:
         version = judgement.schema_version
         if version not in self.known:
-            self.known[version] = asking.questions_of(self.project, version)
+            self.known[version] = self._giving(asking.questions_of(self.project, version))
         return self.known[version]
+
+    def _giving(self, questions: list[asking.Asked]) -> list[asking.Asked]:
+        giving = [asked for asked in questions if self.rows in asked.kind.rows]
+        if self.question:
+            return [asked for asked in giving if asked.name == self.question]
+        direct = [asked for asked in giving if self.rows not in asked.kind.derived]
+        return direct or giving
 
 
 def offered_by(project: Project) -> dict[str, str]:
@@ -181,15 +205,17 @@ def offered_by(project: Project) -> dict[str, str]:
 
 def _nothing(project: Project, kind: str, dropped: dict[str, int]) -> str:
     offered = offered_by(project)
+    others = [other for other in offered if other != kind]
     if kind not in offered:
         return gettext(
             "No question of this project becomes rows of kind %(kind)s. It can be frozen as: %(offered)s."
         ) % {"kind": kind, "offered": ", ".join(offered)}
     if kind == "pair" and dropped.get("ties"):
         return gettext("Every judgement is a tie: as pairs, nothing is left of them. Freeze rankings instead.")
-    return gettext(
-        "No judgement holds anything that becomes a row of kind %(kind)s. It can be frozen as: %(offered)s."
-    ) % {"kind": kind, "offered": ", ".join(offered)}
+    said = gettext("No judgement holds anything yet that becomes a row of kind %(kind)s.") % {"kind": kind}
+    if others:
+        said += " " + gettext("Other kinds to freeze as: %(others)s.") % {"others": ", ".join(others)}
+    return said
 
 
 def _prompt(item: Item) -> Any:  # noqa: ANN401 - a text, or a list of messages
@@ -214,7 +240,7 @@ def _projected(
         "judgements": [judgement.pk],
     }  # fmt: skip
     for asked in questions:
-        if kind not in asked.kind.rows or asked.name not in judgement.answers:
+        if asked.name not in judgement.answers:
             continue
         rows, lost = asked.project(kind, judgement.answers[asked.name], subject)
         for name, count in lost.items():

@@ -6,6 +6,7 @@ Annotation knows this file only by the names in the settings LIVE_MODELS and LIV
 from __future__ import annotations
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from django.conf import settings
@@ -15,6 +16,7 @@ from annotation.models import Project
 from annotation.talking import NoReply
 from training import answering
 from training.answering import NoAnswer, Servable
+from training.catalogue import describing
 from training.catalogue.listing import ListingFailed, listing
 from training.models import Model
 
@@ -27,9 +29,23 @@ def models_of(project: Project) -> list[tuple[str, str]]:
     own = Model.objects.filter(project=project, run__archived_at=None).order_by("-pk")
     writing = [(model.ref, model.name) for model in own if "generate" in model.yields]
     try:
-        return writing + [(ref, ref) for ref in listing().model_strings("")]
+        bases = listing().model_strings("")
     except ListingFailed:  # the plugins page says why; the project's own models are still there
         return writing
+    with ThreadPoolExecutor(max_workers=4) as asking:  # a child process each, the first time
+        can = list(asking.map(_may_write, bases))
+    return writing + [(ref, ref) for ref, may in zip(bases, can, strict=True) if may]
+
+
+#: what base models that were looked at can; it does not change while they are there
+_verbs: dict[str, tuple[str, ...]] = {}
+
+
+def _may_write(ref: str) -> bool:
+    """Whether a base model can write; one that does not tell what it can is given the benefit of the doubt."""
+    if ref not in _verbs and (verbs := describing.about(ref).verbs):
+        _verbs[ref] = verbs
+    return "generate" in _verbs.get(ref, ("generate",))
 
 
 def candidates(project: Project, ref: str, prompt: list[dict[str, str]]) -> list[tuple[str, str]]:

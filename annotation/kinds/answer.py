@@ -82,6 +82,8 @@ class Kind(ABC):
     required: ClassVar[bool] = True
     schema: ClassVar[type[Options]]
     rows: ClassVar[tuple[str, ...]]
+    #: of these, the ones that only follow from the answer; they are not made where another question gives them itself
+    derived: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def read(self, fields: Fields, subject: Subject, options: Any) -> Answer | None:  # noqa: ANN401

@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from annotation.kinds.answer import NOTHING, Answer, BadAnswer, Entered, Fields, Kind, Projection, Subject
 from annotation.kinds.answer import Options as BaseOptions
-from annotation.kinds.shown import Shown
+from annotation.kinds.shown import Shown, WrongTogether, data_name
 from feinschliff.rows import ranking_to_pairs, ratings_to_ranking
 
 MOST_POINTS = 11
@@ -36,9 +36,8 @@ class Aspect(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[
-        str, Shown(_("Name in the data"), _("Small letters, digits, - and _.")),
-        Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$"),
-    ] = "quality"  # fmt: skip
+        str, Shown(_("Name in the data"), _("Small letters, digits, - and _.")), AfterValidator(data_name)
+    ] = "quality"
     title: Annotated[str, Shown(_("Title"), _("Empty: the name.")), Field(max_length=80)] = ""
     help: Annotated[str, Shown(_("Help"), _("What to look at.")), Field(max_length=300)] = ""
     points: Annotated[
@@ -67,7 +66,8 @@ class Options(BaseOptions):
         int, Shown(_("Lowest point")), Field(ge=-10, le=10, description="Where the scale begins.")
     ] = 1  # fmt: skip
     highest: Annotated[
-        int, Shown(_("Highest point")), Field(ge=-9, le=20, description="Where the scale ends; it has 2 to 11 points.")
+        int, Shown(_("Highest point"), _("A scale has 2 to 11 points.")),
+        Field(ge=-9, le=20, description="Where the scale ends; it has 2 to 11 points."),
     ] = 5  # fmt: skip
     points: Annotated[
         list[Point], Shown(_("Words for points"), _("For aspects without words of their own."), one=_("point")),
@@ -87,18 +87,23 @@ class Options(BaseOptions):
     @model_validator(mode="after")
     def _scale_makes_sense(self) -> "Options":
         if not 2 <= self.highest - self.lowest + 1 <= MOST_POINTS:
-            raise ValueError(
+            raise WrongTogether(
+                "highest",
                 gettext("A scale has 2 to %(most)s points; from %(lowest)s to %(highest)s it has %(count)s.")
                 % {
                     "most": MOST_POINTS, "lowest": self.lowest, "highest": self.highest,
                     "count": max(0, self.highest - self.lowest + 1),
-                }
+                },
             )  # fmt: skip
-        for point in (*self.points, *(point for aspect in self.aspects for point in aspect.points)):
+        lists = {"points": self.points} | {f"aspects.{n}.points": one.points for n, one in enumerate(self.aspects)}
+        for place, point in (
+            (f"{place}.{n}.value", one) for place, ones in lists.items() for n, one in enumerate(ones)
+        ):
             if not self.lowest <= point.value <= self.highest:
-                raise ValueError(
+                raise WrongTogether(
+                    place,
                     gettext("There are words for %(value)s, but the scale runs from %(lowest)s to %(highest)s.")
-                    % {"value": point.value, "lowest": self.lowest, "highest": self.highest}
+                    % {"value": point.value, "lowest": self.lowest, "highest": self.highest},
                 )
         return self
 
@@ -151,6 +156,7 @@ class Rating(Kind):
     fewest, most = 0, 10
     schema = Options
     rows = ("rating", "ranking", "pair")
+    derived = ("ranking", "pair")
 
     def read(self, fields: Fields, subject: Subject, options: Options) -> Answer | None:
         cells = dict(self._cells(subject, options))

@@ -95,6 +95,8 @@ def test_an_open_turn_is_nobody_elses_and_not_on_the_desk(project: Project, ada:
     assert item.free == 0
     assert shown is not None
     assert shown.item_id != item.pk
+    seen = assigning.progress(project=project)
+    assert (seen.done, seen.total) == (0, 2)
 
 
 def test_what_the_overlap_asks_for_besides_is_free_once_the_turn_is_judged(project: Project, ada: User) -> None:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIAL = ROOT / "docs" / "plugins" / "tutorial.md"
 STEP = re.compile(
@@ -26,6 +28,7 @@ def steps() -> Iterator[tuple[str, str]]:
             yield found["file"].splitlines()[0].removeprefix("# "), found["file"]
 
 
+@pytest.mark.slow
 def test_every_step_of_the_tutorial_works(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "platform"), str(tmp_path)])}
     typed = []

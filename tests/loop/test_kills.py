@@ -62,7 +62,7 @@ class Annotator(threading.Thread):
             fields |= {f"ranking.rank-{place}": str(place + 1) for place in range(4)}
             self.patiently(lambda action=action, fields=fields: self.post(self.site.address + action[1], fields))
             self.acknowledged.append(uuid.UUID(key))
-            time.sleep(0.4)  # there are items for about half a minute of work at full speed
+            time.sleep(0.8)  # there are items for about a minute of work
 
     def patiently(self, ask: object) -> str:
         while True:

@@ -151,16 +151,18 @@ def said(browser: Browser, site: Site) -> dict[int, list[int]]:
         found[assignment] = desk.ranks(typed(number), assignment)
         desk.save()
     last, unjudged = assignment, desk.item()
+    expect(ada.page.locator("[data-state]")).to_contain_text("Saved")
     ada.page.keyboard.press("u")
-    ada.page.wait_for_url(f"**/judge/{last}/")
+    expect(ada.page.locator(".bench[data-correcting]")).to_be_visible()
+    assert desk.item() == last
     ada.look("correcting")
     for _ in range(4):
         ada.page.keyboard.press("Backspace")
     desk.type("d = c = b a")
     found[last] = desk.ranks("d=c=b a", last)
     ada.page.keyboard.press("Enter")
-    ada.page.wait_for_url("**/judge/")
-    assert desk.item() == unjudged
+    wait_for(lambda: desk.item() == unjudged, 30, lambda: ada.page.locator("main").inner_text())
+    expect(ada.page.locator(".bench[data-correcting]")).to_have_count(0)
     ada.page.keyboard.press("?")
     expect(ada.page.get_by_role("dialog")).to_be_visible()
     ada.look("keys")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from django.db import DatabaseError, connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annotation import asking, belonging
+from annotation.models import Judgement
 from feinschliff.rows import check_row
-from tests.training.world_of_runs import add_item, frozen, judge, lines, planted, project, rank
+from tests.training.world_of_runs import add_item, frozen, judge, lines, member, person, planted, project, rank
 from training import freezing
 from training.models import Snapshot
 
@@ -288,3 +291,22 @@ def test_what_is_judged_while_it_freezes_waits_for_the_next_snapshot() -> None:
         assert named == set(snapshot.judgement_ids)
     judging.join()
     assert frozen(made).counts["judgements"] == 26
+
+
+def test_where_people_ranked_and_rated_the_rankings_are_those_they_gave() -> None:
+    made = belonging.create_project(
+        name="Both", questions=[asking.draft("ranking"), asking.draft("rating")], creator=person("lin")
+    )
+    item = add_item(made, "one", ["a", "b"])
+    names = [aspect.name for aspect in asking.questions_of(made)[1].options.aspects]  # type: ignore[attr-defined]
+    scores = [dict.fromkeys(names, 1), dict.fromkeys(names, 2)]  # by which b would be better
+    Judgement.objects.create(
+        item=item, member=member(made, "ada"), key=uuid.uuid4(),
+        answers={"ranking": {"ranks": [1, 2]}, "rating": {"scores": scores}},
+    )  # fmt: skip
+    assert [row["ranks"] for row in lines(frozen(made), "train")] == [[1, 2]]
+    rated = freezing.freeze(project=made, rows="ranking", question="rating")
+    assert [row["ranks"] for row in lines(rated, "train")] == [[2, 1]]
+    assert rated.options["question"] == "rating"
+    with pytest.raises(freezing.CannotFreeze, match="The questions are: ranking, rating"):
+        freezing.freeze(project=made, rows="ranking", question="ratings")

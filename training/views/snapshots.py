@@ -27,6 +27,13 @@ class FreezeForm(forms.Form):
     rows = forms.ChoiceField(
         choices=list(freezing.OFFERED.items()), label=_("Rows"), help_text=_("What a trainer learns from.")
     )
+    question = forms.ChoiceField(
+        required=False,
+        label=_("Question"),
+        help_text=_(
+            "By itself: every question that gives such rows. What only follows from ratings gives way to a ranking."
+        ),
+    )
     heldout = forms.FloatField(
         min_value=0.01,
         max_value=0.9,
@@ -42,15 +49,20 @@ class FreezeForm(forms.Form):
         help_text=_("Another seed holds out other prompts."),
     )
 
-    def __init__(self, data: QueryDict | None, offered: dict[str, str]) -> None:
+    def __init__(self, data: QueryDict | None, offered: dict[str, str], questions: list[str]) -> None:
         super().__init__(data)
-        choice = cast("forms.ChoiceField", self.fields["rows"])
-        choice.choices = list(offered.items())
+        cast("forms.ChoiceField", self.fields["rows"]).choices = list(offered.items())
+        if len(questions) > 1:
+            names = [("", gettext("All that give such rows")), *((name, name) for name in questions)]
+            cast("forms.ChoiceField", self.fields["question"]).choices = names
+        else:
+            del self.fields["question"]
 
 
 @project("freeze")
 def snapshots(request: ProjectRequest, slug: str) -> HttpResponse:
-    form = FreezeForm(request.POST or None, freezing.offered_by(request.project))
+    names = request.project.questions.order_by("version", "position").values_list("name", flat=True)
+    form = FreezeForm(request.POST or None, freezing.offered_by(request.project), list(dict.fromkeys(names)))
     if request.method == "POST" and form.is_valid():
         try:
             made = freezing.freeze(project=request.project, actor=request.user, **form.cleaned_data)

@@ -16,6 +16,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("project")
         parser.add_argument("--rows", default="ranking", choices=list(freezing.OFFERED))
+        parser.add_argument("--question", default="", help="rows of this question alone, by its name")
         parser.add_argument("--heldout", type=float, default=0.2, help="share of the groups that is never trained on")
         parser.add_argument("--split-seed", type=int, default=0, help="another seed holds out other groups")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -24,7 +25,11 @@ class Command(BaseCommand):
         project = project_named(options["project"])
         try:
             made = freezing.freeze(
-                project=project, rows=options["rows"], heldout=options["heldout"], split_seed=options["split_seed"]
+                project=project,
+                rows=options["rows"],
+                question=options["question"],
+                heldout=options["heldout"],
+                split_seed=options["split_seed"],
             )
         except freezing.CannotFreeze as wrong:
             raise CommandError(str(wrong)) from None
