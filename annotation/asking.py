@@ -15,7 +15,6 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
-from pydantic import ValidationError as WrongOptions
 
 from annotation.kinds import KINDS, BadAnswer, Fields, Kind, Rankable, Subject
 from annotation.kinds.answer import Answer, Entered, Options, Projection
@@ -105,10 +104,14 @@ def read(*, questions: Iterable[Asked], form: Mapping[str, Any], subject: Subjec
 
 def summary(judgement: Judgement, *, by_position: bool = False) -> str:
     """All that was said, in one line: by the letters that were shown, or by those of the item's own order."""
+    return " · ".join(words for _title, words in said(judgement, by_position=by_position))
+
+
+def said(judgement: Judgement, *, by_position: bool = False) -> list[tuple[str, str]]:
+    """All that was said, as (title of the question, answer in words), in the order in which it was asked."""
     asked = questions_of(judgement.item.project, judgement.schema_version)
     subject = subject_of(judgement.item, () if by_position else judgement.order)
-    said = [a.summary(judgement.answers[a.name], subject) for a in asked if a.name in judgement.answers]
-    return " · ".join(said)
+    return [(a.title, a.summary(judgement.answers[a.name], subject)) for a in asked if a.name in judgement.answers]
 
 
 def draft(kind: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - a question's parts
@@ -129,11 +132,19 @@ def from_drafts(drafts: Sequence[Mapping[str, Any]]) -> list[Asked]:
 
 
 class WrongQuestions(ValidationError):
-    """Questions that cannot be asked. `places` says what is wrong where: {"0.options.levels": sentence}; "" is all of them."""
+    """Questions that cannot be asked. `places` says what is wrong where: {"0.options.levels": sentence}; "" is all of them.
 
-    def __init__(self, places: Mapping[str, str]) -> None:
+    Its messages stand alone, so those about options begin with the title of their question.
+    """
+
+    def __init__(self, places: Mapping[str, str], titles: Sequence[str] = ()) -> None:
         self.places = dict(places)
-        super().__init__(list(self.places.values()))
+        said = []
+        for place, sentence in self.places.items():
+            number, _dot, part = place.partition(".")
+            about = titles[int(number)] if part.startswith("options") and titles else ""
+            said.append(f"“{about}”: {sentence}" if about else sentence)
+        super().__init__(said)
 
 
 def checked(drafts: Sequence[Mapping[str, Any]]) -> list[Question]:
@@ -142,14 +153,16 @@ def checked(drafts: Sequence[Mapping[str, Any]]) -> list[Question]:
         said = _("A project asks 1 to %(most)s questions, not %(count)s.")
         raise WrongQuestions({"": said % {"most": MOST_QUESTIONS, "count": len(drafts)}})
     questions: list[Question] = []
+    titles: list[str] = []
     wrong: dict[str, str] = {}
     for position, given in enumerate(drafts):
         kind = given.get("kind", "")
+        titles.append(str(given.get("title", "")).strip() or (str(KINDS[kind].title) if kind in KINDS else ""))
         if kind not in KINDS:
             said = _("There is no question “%(kind)s”. The kinds are: %(kinds)s.")
             wrong[f"{position}.kind"] = said % {"kind": kind, "kinds": ", ".join(KINDS)}
             continue
-        title = str(given.get("title", "")).strip() or str(KINDS[kind].title)
+        title = titles[-1]
         name = slugify(given.get("name", ""))[:40] or slugify(title)[:40] or f"question-{position + 1}"
         if name in {question.name for question in questions}:
             said = _("Two questions are called “%(name)s”. Give one of them another name.")
@@ -157,12 +170,11 @@ def checked(drafts: Sequence[Mapping[str, Any]]) -> list[Question]:
         if len(title) > LONGEST_TITLE:
             said = _("A title has at most %(most)s characters, not %(count)s.")
             wrong[f"{position}.title"] = said % {"most": LONGEST_TITLE, "count": len(title)}
-        options: dict[str, Any] = {}
-        try:
-            options = KINDS[kind].schema.model_validate(given.get("options") or {}).model_dump(mode="json")
-        except WrongOptions as found:
-            for place, sentence in wrong_options(found).items():
-                wrong[f"{position}.options.{place}".rstrip(".")] = f"“{title}”: {sentence}"
+        options = given.get("options") or {}
+        if faults := wrong_options(KINDS[kind].schema, options):
+            wrong |= {f"{position}.options.{place}".rstrip("."): sentence for place, sentence in faults.items()}
+        else:
+            options = KINDS[kind].schema.model_validate(options).model_dump(mode="json")
         questions.append(
             Question(
                 name=name, kind=kind, title=title, help=str(given.get("help", "")).strip(), position=position,
@@ -170,7 +182,7 @@ def checked(drafts: Sequence[Mapping[str, Any]]) -> list[Question]:
             )
         )  # fmt: skip
     if wrong:
-        raise WrongQuestions(wrong)
+        raise WrongQuestions(wrong, titles)
     _fit_together(questions)
     return questions
 

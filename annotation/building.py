@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -44,7 +44,7 @@ class Control:
 
     @property
     def id(self) -> str:
-        return f"b-{self.name.replace('.', '-')}"
+        return _id(self.name)
 
 
 @dataclass
@@ -55,6 +55,10 @@ class Row:
     number: int
     controls: list[Control]
     problem: str = ""
+
+    @property
+    def id(self) -> str:
+        return _id(self.name)
 
 
 @dataclass
@@ -75,7 +79,11 @@ class QuestionForm:
 
     @property
     def id(self) -> str:
-        return f"b-{self.name.replace('.', '-')}"
+        return _id(self.name)
+
+
+def _id(name: str) -> str:
+    return f"b-{name.replace('.', '-')}"
 
 
 def blank(kind: str, taken: Sequence[str]) -> dict[str, Any]:
@@ -89,6 +97,39 @@ def drafts_of(questions: Sequence[Question]) -> list[dict[str, Any]]:
         {"name": q.name, "kind": q.kind, "title": q.title, "help": q.help, "required": q.required, "options": q.options}
         for q in questions
     ]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong in one place of a form: a field, a row or a question, by its `name` and its `id` on the page."""
+
+    name: str
+    id: str
+    where: str
+    sentence: str
+
+
+def mistakes(forms: Sequence[QuestionForm]) -> list[Mistake]:
+    """All that is wrong with the fields, in their order, for a list above the form."""
+    found = []
+    for form in forms:
+        title = str(form.title.value) or form.kind_label
+        if form.problem:
+            found.append(Mistake(form.name, form.id, title, form.problem))
+        for control in _inside([form.title, form.help, form.required, *form.options, form.data_name]):
+            if control.problem:
+                label = control.label if isinstance(control, Control) else ""
+                found.append(Mistake(control.name, control.id, f"{title} · {label}".strip(" ·"), control.problem))
+    return found
+
+
+def _inside(controls: Sequence[Control]) -> Iterator[Control | Row]:
+    for control in controls:
+        yield control
+        yield from _inside(control.controls)
+        for row in control.rows:
+            yield row
+            yield from _inside(row.controls)
 
 
 # ---- a form out of drafts
@@ -375,7 +416,7 @@ def step(said: Read, done: str, what: str, taken: Sequence[str]) -> list[dict[st
     if done == "row":
         entries = _at(drafts, places[what].split("."))
         if isinstance(entries, list):
-            entries.append({})
+            entries.append(_another(drafts, places[what].split("."), entries))
         return drafts
     *above, last = places[what].split(".")
     entries = _at(drafts, above)
@@ -388,6 +429,18 @@ def step(said: Read, done: str, what: str, taken: Sequence[str]) -> list[dict[st
         elif done == "down":
             entries.insert(at + 1, entries.pop(at))
     return drafts
+
+
+def _another(drafts: list[dict[str, Any]], path: Sequence[str], entries: Sequence[Any]) -> dict[str, Any]:
+    """A new entry of a list in the options: its defaults, but under a name that no other entry has."""
+    at: Any = KINDS[drafts[int(path[0])]["kind"]].schema
+    for part in path[2:]:
+        if not part.isdigit():
+            field = _bare(at.model_fields[part].annotation)[0]
+            at = _entry(field) or field
+    name = _defaults(at).get("name")
+    taken = [str(entry.get("name")) for entry in entries if isinstance(entry, dict)]
+    return {"name": asking.free_name(name, taken)} if isinstance(name, str) else {}
 
 
 def _at(drafts: list[dict[str, Any]], path: Sequence[str]) -> Any:  # noqa: ANN401 - any part of a draft

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
 
 from annotation import asking
 from annotation.agreeing import Agreement, Compare, Tally, Voice, agreement, between, labels, orders, scores
 from annotation.kinds import Rankable
-from annotation.models import Membership, Project
+from annotation.models import Judgement, Membership, Project
 
 MOST_ITEMS = 2000  # the newest; more would make a page wait and move the interval little
 FEWEST_ITEMS = 5  # of a week or a version, for its number to be said
 WEEKS = 12
+#: seconds for which what leads see is kept, if nothing was judged meanwhile and it was read from so many judgements or more
+KEPT_SECONDS, WORTH_KEEPING = 60, 500
 
 #: The newest items that two people or more have judged, with what they say: what stands now, or what they said first.
 #: The latter only of items that are complete: no free slot, and nobody at work on them.
@@ -84,12 +87,29 @@ class Said:
 
 def of_project(project: Project) -> list[Measured]:
     """Agreement on each question that can be compared, as it stands, over the newest 2,000 items that several judged."""
-    return _measured(project, _said(project))
+    return _kept("project", project, lambda said: _measured(project, said))
 
 
 def by_guidelines(project: Project) -> list[tuple[int, list[Measured]]]:
     """Version of the guidelines -> agreement on items that all their annotators judged under it, oldest version first."""
-    said = _said(project)
+    return _kept("guidelines", project, lambda said: _by_guidelines(project, said))
+
+
+def _kept(what: str, project: Project, make: Callable[[list[Said]], list[Any]]) -> list[Any]:
+    """What `make` finds in the project's voices; comparing thousands of them takes most of a second."""
+    newest = Judgement.objects.filter(item__project=project).order_by("-id").values_list("id", flat=True).first()
+    key = f"agreement:{what}:{project.pk}:{project.schema_version}:{newest}"
+    found: list[Any] | None = cache.get(key)
+    if found is None:
+        said = _said(project)
+        found = make(said)
+        if len(said) >= WORTH_KEEPING:
+            cache.set(key, found, KEPT_SECONDS)
+    return found
+
+
+def _by_guidelines(project: Project, said: Iterable[Said]) -> list[tuple[int, list[Measured]]]:
+    said = list(said)
     versions: dict[int, set[int]] = defaultdict(set)
     for one in said:
         versions[one.item].add(one.guidelines)

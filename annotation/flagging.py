@@ -123,6 +123,17 @@ def flagged(item_ids: list[int]) -> set[int]:
     return set(waiting.values_list("item_id", flat=True))
 
 
+def flagged_by(*, item: Item, member: Membership) -> bool:
+    """Whether the member flagged the item, and no lead has settled it yet."""
+    return item.flags.filter(member=member, settled_at=None).exists()
+
+
+def flagged_by_member(member: Membership, item_ids: list[int]) -> set[int]:
+    """Those of the items that the member flagged, and no lead has settled yet."""
+    waiting = Flag.objects.filter(item__in=item_ids, member=member, settled_at=None)
+    return set(waiting.values_list("item_id", flat=True))
+
+
 def open_count(project: Project) -> int:
     """How many wait for a lead."""
     return Flag.objects.filter(item__project=project, settled_at=None).count()

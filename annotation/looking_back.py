@@ -133,6 +133,14 @@ def summary(judgement: Judgement) -> str:
         return "…"
 
 
+def said(judgement: Judgement) -> list[tuple[str, str]]:
+    """As (title of the question, answer in words); empty where a question does not know its answer any more."""
+    try:
+        return asking.said(judgement)
+    except (BadAnswer, KeyError, ValueError, IndexError):
+        return []
+
+
 def drafts(member: Membership) -> QuerySet[Draft]:
     """What was entered and never sent, newest first."""
     found = Draft.objects.filter(assignment__member=member).exclude(assignment__state=Assignment.SKIPPED)

@@ -213,8 +213,10 @@ class Waiting:
 
 
 def waiting_for(member: Membership) -> Waiting:
+    """Requests count once: among what is to be looked at again, not among the comments too."""
     unread = Feedback.objects.filter(judgement__member=member, read_at=None).exclude(author_id=member.user_id)
-    return Waiting(unread=unread.count(), again=again(member).count())
+    comments = unread.exclude(asks_again=True, settled_at=None)
+    return Waiting(unread=comments.count(), again=again(member).count())
 
 
 def threads(found: QuerySet[Feedback] | Iterable[Feedback]) -> list[Feedback]:

@@ -70,9 +70,9 @@ COMMENT = {
 ALL = (
     StartingPoint(
         slug="instructgpt",
-        title=_("InstructGPT: rank, rate, flag"),
-        summary=_("Rank four to nine answers, rate each from 1 to 7, tick what is wrong with it, and comment."),
-        answers=_("4 to 9"),
+        title=_("InstructGPT: rate, flag, rank"),
+        summary=_("Rate each answer from 1 to 7, tick what is wrong with it, rank them all, and comment."),
+        answers=_("2 to 10; 4 to 9 in the paper"),
         source="Ouyang et al. 2022, Training language models to follow instructions with human feedback",
         url="https://arxiv.org/abs/2203.02155",
         shown=4,
@@ -106,7 +106,7 @@ ALL = (
             },
             {
                 "kind": "ranking", "name": "ranking", "title": _("Rank the answers from best to worst"),
-                "help": _("Equal numbers are ties."), "options": {"partial": False},
+                "help": _("Best first. Answers that are equally good may share a place."), "options": {"partial": False},
             },
             COMMENT,
         ),
@@ -207,8 +207,8 @@ ALL = (
     StartingPoint(
         slug="ultrafeedback",
         title=_("UltraFeedback: four aspects"),
-        summary=_("Rate each of four answers from 1 to 5 on following instructions, truth, honesty and help."),
-        answers=_("4"),
+        summary=_("Rate each answer from 1 to 5 on following instructions, truth, honesty and help."),
+        answers=_("1 to 10; 4 in the paper"),
         source="Cui et al. 2023, UltraFeedback: Boosting Language Models with Scaled AI Feedback",
         url="https://arxiv.org/abs/2310.01377",
         shown=4,
@@ -246,7 +246,7 @@ ALL = (
         asks=(
             {
                 "kind": "comparison", "name": "comparison", "title": _("Which summary is better?"),
-                "help": _("The further from the middle, the surer you are."), "options": {"levels": 8},
+                "help": _("The further from the middle, the surer you are."), "options": {"levels": 9},
             },
             {
                 "kind": "rating", "name": "axes", "title": _("Rate each summary"),

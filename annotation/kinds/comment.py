@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from annotation.kinds.answer import NOTHING, Answer, BadAnswer, Entered, Fields, Kind, Projection, Subject
 from annotation.kinds.answer import Options as BaseOptions
-from annotation.kinds.shown import Shown
+from annotation.kinds.shown import Shown, WrongTogether
 
 SUMMARY = 80
 
@@ -31,7 +31,7 @@ class Options(BaseOptions):
     @model_validator(mode="after")
     def _some_length_fits(self) -> "Options":
         if self.shortest > self.longest:
-            raise ValueError(gettext("The fewest characters are more than the most."))
+            raise WrongTogether("shortest", gettext("The fewest characters are more than the most."))
         return self
 
 

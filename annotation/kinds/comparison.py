@@ -21,7 +21,7 @@ from pydantic import Field, model_validator
 
 from annotation.kinds.answer import Answer, BadAnswer, Entered, Fields, Projection, Rankable, Subject
 from annotation.kinds.answer import Options as BaseOptions
-from annotation.kinds.shown import Shown
+from annotation.kinds.shown import Shown, WrongTogether
 from feinschliff.rows import ranking_to_pairs
 
 #: how many strengths a scale has -> the words for each, weakest first; 0 stands for a strength that was not asked
@@ -88,7 +88,8 @@ class Options(BaseOptions):
     @model_validator(mode="after")
     def _a_middle_to_take_apart(self) -> Self:
         if self.tie_words == "both" and not self.tie:
-            raise ValueError(_("“Both good” and “both bad” stand in the middle: take an odd number of steps for them."))
+            said = _("“Both good” and “both bad” stand in the middle: take an odd number of steps for them.")
+            raise WrongTogether("tie_words", said)
         return self
 
     @property

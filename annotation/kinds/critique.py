@@ -14,13 +14,13 @@ from typing import Annotated, Any, Literal
 
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, field_validator
 from pydantic import BaseModel as Record
-from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, field_validator
 
 from annotation.kinds.answer import Answer, BadAnswer, Entered, Fields, Kind, Projection, Subject
 from annotation.kinds.answer import Options as BaseOptions
 from annotation.kinds.demonstration import edited
-from annotation.kinds.shown import Shown
+from annotation.kinds.shown import Shown, data_name
 from annotation.kinds.writing import excerpt, one_line_end, typed
 
 MOST_MARKS = 200
@@ -32,7 +32,7 @@ class Word(Record):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[str, Shown(_("Name in the data")), StringConstraints(pattern=r"^[a-z0-9_-]{1,40}$")]
+    name: Annotated[str, Shown(_("Name in the data"), _("Small letters, digits, - and _.")), AfterValidator(data_name)]
     title: Annotated[
         str, Shown(_("Words on the screen")), StringConstraints(strip_whitespace=True, min_length=1, max_length=60)
     ]

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, StringConstraints, ValidationError, mode
 
 from annotation.kinds.answer import NOTHING, Answer, BadAnswer, Entered, Fields, Kind, Projection, Subject
 from annotation.kinds.answer import Options as BaseOptions
-from annotation.kinds.shown import Shown
+from annotation.kinds.shown import Shown, WrongTogether
 from annotation.kinds.writing import MOST_CHARACTERS, excerpt, one_line_end, typed
 
 Point = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
@@ -49,9 +49,8 @@ class Options(BaseOptions):
     @model_validator(mode="after")
     def _room_between(self) -> Options:
         if self.min_length > self.max_length:
-            raise ValueError(
-                gettext("The fewest characters are more than the most. Lower the first or raise the second.")
-            )
+            said = gettext("The fewest characters are more than the most. Lower the first or raise the second.")
+            raise WrongTogether("min_length", said)
         return self
 
 

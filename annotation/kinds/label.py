@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from annotation.kinds.answer import NOTHING, Answer, BadAnswer, Entered, Fields, Kind, Projection, Subject
 from annotation.kinds.answer import Options as BaseOptions
-from annotation.kinds.shown import Shown
+from annotation.kinds.shown import Shown, WrongTogether
 from feinschliff.rows import prompt_messages
 
 MOST_LABELS, DEEPEST = 200, 5
@@ -122,13 +122,18 @@ class Options(BaseOptions):
     def _fits_together(self) -> "Options":
         names = [choice.name for choice in self.choosable]
         if len(names) < 2:
-            raise ValueError(gettext("Only one label can be chosen. Add another."))
-        if self.many and self.least > min(self.most, len(names)):
-            raise ValueError(gettext("At least %(least)s labels cannot be chosen.") % {"least": self.least})
+            raise WrongTogether("labels", gettext("Only one label can be chosen. Add another."))
+        if self.many and self.least > len(names):
+            said = gettext("%(least)s labels are asked for, but only %(count)s are there to choose from.")
+            raise WrongTogether("least", said % {"least": self.least, "count": len(names)})
+        if self.many and self.least > self.most:
+            said = gettext("“At least” (%(least)s) is more than “At most” (%(most)s).")
+            raise WrongTogether("least", said % {"least": self.least, "most": self.most})
         if self.good and (self.good not in names or len(names) != 2 or self.many or self.of != "answer"):
-            raise ValueError(
+            raise WrongTogether(
+                "good",
                 gettext("A good label is one of two labels that each answer gets one of; the labels are: %(names)s.")
-                % {"names": ", ".join(names)}
+                % {"names": ", ".join(names)},
             )
         return self
 
@@ -226,8 +231,9 @@ class Label(Kind):
     def summary(self, answer: Answer, subject: Subject, options: Options) -> str:
         if options.labelled(subject) == [None]:
             return options.titles(answer["labels"][0])
-        parts = (f"{subject.letter(p)} {options.titles(answer['labels'][p])}" for p in subject.order)
-        return "; ".join(parts)
+        labelled = [p for p in subject.order if answer["labels"][p]]
+        parts = (f"{subject.letter(p)} {options.titles(answer['labels'][p])}" for p in labelled)
+        return "; ".join(parts) or options.titles([])
 
     def project(self, rows: str, answer: Answer, subject: Subject, options: Options, task: str) -> Projection:
         """One row a label; what nothing was said of makes none. An answer that was labelled is the last turn of the prompt."""

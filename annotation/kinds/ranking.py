@@ -62,7 +62,7 @@ class Ranking(Rankable):
     name = "ranking"
     label = gettext_lazy("Ranking")
     title = gettext_lazy("Rank the answers from best to worst")
-    help = gettext_lazy("Equal numbers are ties.")
+    help = gettext_lazy("Best first. Answers that are equally good may share a place.")
     place = "dock"
     fewest, most = 2, 10
     schema = Options

@@ -127,11 +127,12 @@ def _page(
 ) -> HttpResponse:
     found = request.project
     asked = list(found.questions.filter(version=found.schema_version).values_list("name", flat=True))
+    made = building.forms(drafts, problems, asked)
     context = {
         "project": found,
-        "questions": building.forms(drafts, problems, asked),
+        "questions": made,
         "problem": problems.get("", ""),
-        "problems": len(problems),
+        "mistakes": building.mistakes(made),
         "changed": request.method == "POST",
         "kinds": list(KINDS.values()),
         "full": len(drafts) >= asking.MOST_QUESTIONS,
@@ -154,17 +155,27 @@ def _page(
 @project("manage")
 @require_POST
 def preview(request: ProjectRequest, slug: str) -> HttpResponse:
-    """The desk as an annotator would see it with the questions in the form, and what is wrong with them by field."""
+    """The desk as an annotator would see it with the questions in the form, and what is wrong with them by field.
+
+    With mistakes in them the page goes on showing what it has; one that has nothing yet (`blank`) gets what is asked now.
+    """
     said = building.read(request.POST)
+    problems: dict[str, str] = {}
     try:
         asked = asking.from_drafts(said.drafts)
     except asking.WrongQuestions as wrong:
-        return JsonResponse({"problems": said.named(wrong.places), "problem": wrong.places.get("", ""), "page": None})
+        problems, asked = wrong.places, asking.questions_of(request.project) if "blank" in request.POST else []
+    answer: dict[str, Any] = {"problems": said.named(problems), "problem": problems.get("", ""), "page": None}
+    if asked:
+        answer |= {"page": _drawn(request, asked), "takes": samples.takes(asked)}
+    return JsonResponse(answer)
+
+
+def _drawn(request: ProjectRequest, asked: Sequence[asking.Asked]) -> str:
     item, subject = samples.chosen(request.project, request.POST.get("sample", ""), asked)
     reading = sheets.shown(questions=asked, subject=subject, passages=item.context, mask=request.project.mask_names)
     context = {"project": request.project, "entered": "{}", "draft": "", "submit_url": request.path, **reading}
-    page = render_to_string("annotation/builder/preview.html", context, request)
-    return JsonResponse({"problems": {}, "problem": "", "page": page, "takes": samples.takes(asked)})
+    return render_to_string("annotation/builder/preview.html", context, request)
 
 
 @project("manage")
@@ -179,7 +190,7 @@ def go_back(request: ProjectRequest, slug: str, version: int) -> HttpResponse:
     try:
         now = asking.change(project=found, drafts=building.drafts_of(older), actor=request.user)
     except asking.WrongQuestions as wrong:
-        messages.error(request, " ".join(wrong.places.values()))
+        messages.error(request, " ".join(wrong.messages))
     else:
         if now == before:
             messages.info(request, _("These are the questions that are asked already."))

@@ -95,7 +95,7 @@ def submit(request: ProjectRequest, slug: str, assignment_id: int) -> HttpRespon
     except judging.Refused as refusal:
         return _refuse(request, assignment, str(refusal), 409)
     if not _wants_json(request):
-        return redirect("desk", slug=slug)
+        return redirect(sheets.came_from(request).get("back_url") or reverse("desk", args=[slug]))
     return JsonResponse(_saved(request, assignment, judgement))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 from django.contrib import messages
@@ -146,6 +147,8 @@ def _mapping_page(
         "names": sorted(first),
         "record": importing.as_json(first),
         "preview": preview,
+        "answers": list(zip_longest(preview.responses, preview.sources, fillvalue="")) if preview else [],
+        "grouped": preview is not None and preview.group != mappings.prompt_group(preview.prompt),
         "preview_problem": wrong,
     }
 

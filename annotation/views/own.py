@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
@@ -15,11 +16,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from annotation import assigning, concurring, judging, looking_back, reviewing
+from annotation import assigning, concurring, flagging, judging, looking_back, reviewing
 from annotation.models import Assignment, Feedback, Item, Judgement, Membership
 from annotation.rendering import plain
 from annotation.requests import ProjectRequest
-from annotation.views.sheets import SKIP_REASONS, member_of
+from annotation.views.sheets import AGAIN, SKIP_REASONS, member_of
 from webapp.people.permitting import project
 
 PAGE = 50
@@ -31,7 +32,10 @@ class Search(forms.Form):
     """What narrows the history."""
 
     words = forms.CharField(
-        required=False, max_length=200, label=_("Words"), help_text=_("In the prompt, the answers or what you said.")
+        required=False,
+        max_length=200,
+        label=_("Words"),
+        widget=forms.TextInput(attrs={"placeholder": _("item or judgement")}),
     )
     question = forms.ChoiceField(required=False, label=_("Question"))
     since = forms.DateField(
@@ -83,24 +87,29 @@ def mine(request: ProjectRequest, slug: str) -> HttpResponse:
         "searched": any(value for value in query.values()),
         "page": page,
         "query": query.urlencode(),
-        "judgements": _history(slug, member, list(page)),
+        "judgements": _history(slug, member, list(page), request.GET.urlencode()),
     }
     answer = render(request, "annotation/desk/mine.html", context)
     reviewing.mark_read(member=member)  # after they were rendered as new
     return answer
 
 
-def _history(slug: str, member: Membership, rows: list[Judgement]) -> list[dict[str, Any]]:
+def _history(slug: str, member: Membership, rows: list[Judgement], query: str) -> list[dict[str, Any]]:
+    """`query` is the search that they were found by; a correction leads back to it."""
     pages = dict(
         Assignment.objects.filter(member=member, item__in=[r.item_id for r in rows]).values_list("item_id", "pk")
     )
     earlier = looking_back.earlier(rows)
+    flagged = flagging.flagged_by_member(member, [r.item_id for r in rows])
+    back = urlencode({"back": query})
     return [
         {
             "item": _line(row.item),
             "summary": looking_back.summary(row),
+            "said": looking_back.said(row),
             "saved_at": row.submitted_at,
-            "url": reverse("assignment", args=[slug, pages[row.item_id]]) if row.item_id in pages else "",
+            "flagged": row.item_id in flagged,
+            "url": reverse("assignment", args=[slug, pages[row.item_id]]) + f"?{back}" if row.item_id in pages else "",
             "open": judging.may_correct(judgement=row),
             "earlier": [
                 {"summary": looking_back.summary(old), "saved_at": old.submitted_at}
@@ -159,9 +168,17 @@ def answer_feedback(request: ProjectRequest, slug: str, feedback_id: int) -> Htt
 
 @project("judge")
 def again(request: ProjectRequest, slug: str) -> HttpResponse:
-    """The next item that is asked for again, `?but=` the one on the screen; the own page when none is left."""
+    """The next item that is asked for again, `?but=` the one on the screen.
+
+    When none is left: the own page, or the desk for who has just `done` the last one.
+    """
     found = next((one for one in reviewing.again(member_of(request)) if str(one.pk) != request.GET.get("but")), None)
-    return redirect(_page_of(slug, found) if found else reverse("mine", args=[slug]))
+    if found:
+        return redirect(_page_of(slug, found) + f"?back={AGAIN}")
+    if "done" in request.GET:
+        messages.success(request, gettext("Saved. That was all that you were asked to look at again."))
+        return redirect("desk", slug=slug)
+    return redirect("mine", slug=slug)
 
 
 def _page_of(slug: str, assignment: Assignment) -> str:

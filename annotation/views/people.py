@@ -20,7 +20,9 @@ class Invitation(forms.Form):
     username = forms.CharField(
         max_length=60,
         label=_("User name"),
-        help_text=_("Somebody new gets a one-time link from you; a member gets the new role."),
+        help_text=_(
+            "Somebody new gets a one-time link from you. For somebody who is here already, only the role changes."
+        ),
     )
     role = forms.ChoiceField(
         choices=[("annotator", _("Annotator: judges")), ("lead", _("Lead: imports, judges, freezes, trains"))],

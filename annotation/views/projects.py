@@ -36,7 +36,7 @@ class ProjectSettings(forms.ModelForm):
         labels = {
             "name": _("Name"),
             "overlap": _("Overlap"),
-            "mask_names": _("Hide where an answer names the model that wrote it"),
+            "mask_names": _("Hide where an answer says which model it is"),
             "show_agreement": _("Annotators see how far they agree with the others"),
             "correct_hours": _("Hours in which a judgement can be corrected"),
             "break_minutes": _("Minutes of work until a break is suggested"),
@@ -44,7 +44,9 @@ class ProjectSettings(forms.ModelForm):
         help_texts = {
             "name": _("What people see. The address of the project stays as it is."),
             "overlap": _("How many people judge each item."),
-            "mask_names": _("“As ChatGPT, I …” is shown as “As ⟨the model⟩, I …”. The stored text stays whole."),
+            "mask_names": _(
+                "“As ChatGPT, I …” is shown as “As ⟨the model⟩, I …”. Names that it only speaks of stay; so does the stored text."
+            ),
             "show_agreement": _("On their own page, and only over items that have all their judgements."),
             "correct_hours": _("Empty: always."),
             "break_minutes": _("0: never."),

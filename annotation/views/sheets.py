@@ -8,16 +8,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from django.http import QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from annotation import asking, assigning, belonging, judging, reviewing, showing
+from annotation import asking, assigning, belonging, flagging, judging, reviewing, showing
 from annotation.kinds import BadAnswer, Subject
 from annotation.models import Assignment, Draft, Judgement, Membership, Project
 from annotation.rendering import render as render_text
 from annotation.requests import ProjectRequest
 from webapp.people.permitting import LEAD
 
+AGAIN = "again"
 MAX_ACTIVE_MS = 24 * 3600 * 1000
 RATHER_NOT = "I would rather not judge this"
 #: what is stored, and what is shown for it
@@ -56,6 +58,7 @@ def sheet(
         "entered": json.dumps(_entered(request) or (_said(questions, said, subject) if said else {})),
         "draft": "" if request.method == "POST" else _draft(assignment),
         "desk_url": reverse("desk", args=[project.slug]),
+        **came_from(request),
         "submit_url": reverse("submit", args=[project.slug, assignment.pk]),
         "skip_url": reverse("skip", args=[project.slug, assignment.pk]),
         "unskip_url": reverse("unskip", args=[project.slug, assignment.pk]),
@@ -63,6 +66,8 @@ def sheet(
         "own_url": reverse("assignment", args=[project.slug, assignment.pk]),
         "skip_reasons": SKIP_REASONS,
         "rather_not": RATHER_NOT,
+        "flag_reasons": flagging.REASONS,
+        "flagged": flagging.flagged_by(item=item, member=assignment.member),
         "warning": item.warning,
         "covered": bool(item.warning) and said is None and not error and "show" not in request.GET,
         "correcting": said is not None,
@@ -157,6 +162,20 @@ def _draft(assignment: Assignment) -> str:
     if found is None:
         return ""
     return json.dumps({"fields": found.fields, "saved_at": int(found.saved_at.timestamp() * 1000)})
+
+
+def came_from(request: ProjectRequest) -> dict[str, str]:
+    """`back`, the search on the own page that led here, and `back_url`, that page; nothing where one came by the desk.
+
+    From what is asked for again, the way leads on to the next such item.
+    """
+    back = request.POST.get("back", request.GET.get("back"))
+    if back is None:
+        return {}
+    if back == AGAIN:
+        return {"back": AGAIN, "back_url": reverse("again", args=[request.project.slug]) + "?done=1"}
+    query = f"?{QueryDict(back).urlencode()}" if back else ""
+    return {"back": back, "back_url": reverse("mine", args=[request.project.slug]) + query + "#mine-title"}
 
 
 def active_ms(request: ProjectRequest) -> int | None:

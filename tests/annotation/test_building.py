@@ -182,7 +182,8 @@ def test_what_cannot_be_is_said_beside_its_field_and_nothing_typed_is_lost(lin: 
     problems = dict(re.findall(r'data-problem="([^"]+)"[^>]*>([^<]+)<', page.text))
     assert problems["q.0.options.highest"].endswith("A whole number is needed here.")
     assert problems["q.0.options.aspects.0.title"].endswith("At most 80 characters, please.")
-    assert "2 fields need another look" in page.text
+    assert "Not saved. Mend this first:" in page.text
+    assert page.text.count("data-mistake=") == 2
     shown = client.post(reverse("questions_preview", args=[project.slug]), form).json()
     assert shown["page"] is None
     assert set(shown["problems"]) == {"q.0.options.highest", "q.0.options.aspects.0.title"}
@@ -194,10 +195,53 @@ def test_options_that_do_not_go_together_are_told_at_their_question(lin: User) -
     form = sent(client.post(questions_url(project), {"do": "add:comparison", "version": "1"}).text)
     form |= {"q.0.options.levels": "4", "q.0.options.tie_words": "both"}
     said = client.post(reverse("questions_preview", args=[project.slug]), form).json()
-    assert list(said["problems"]) == ["q.0"]
+    assert list(said["problems"]) == ["q.0.options.tie_words"]
     page = client.post(questions_url(project), form)
     problems = dict(re.findall(r'data-problem="([^"]+)"[^>]*>([^<]+)<', page.text))
-    assert problems == {"q.0": html.escape(said["problems"]["q.0"], quote=False)}
+    sentence = html.escape(said["problems"]["q.0.options.tie_words"], quote=False)
+    assert problems == {"q.0.options.tie_words": sentence}
+    assert '<a href="#b-q-0-options-tie_words">Which answer is better? · The middle</a>' in page.text
+
+
+def test_all_that_is_wrong_is_told_at_once_and_each_at_its_field(lin: User) -> None:
+    form = {
+        "q.0.kind": "rating", "q.0.title": "Rate", "q.0.options.lowest": "1", "q.0.options.highest": "0",
+        "q.0.options.aspects.0.name": "quality", "q.0.options.aspects.1.name": "Not so",
+        "q.1.kind": "label", "q.1.options.labels": "a\nb", "q.1.options.many": "yes", "q.1.options.least": "5",
+    }  # fmt: skip
+    said = building.read(form)
+    with pytest.raises(asking.WrongQuestions) as refused:
+        asking.checked(said.drafts)
+    told = said.named(refused.value.places)
+    assert told == {
+        "q.0.options.highest": "A scale has 2 to 11 points; from 1 to 0 it has 0.",
+        "q.0.options.aspects.1.name": "“Not so” cannot be a name in the data: "
+        "use small letters, digits, - and _ (not first), at most 40.",
+        "q.1.options.least": "5 labels are asked for, but only 2 are there to choose from.",
+    }  # fmt: skip
+    assert "“Rate”: “Not so” cannot be" in " ".join(refused.value.messages)
+    mistakes = building.mistakes(building.forms(said.drafts, refused.value.places, []))
+    assert [mistake.name for mistake in mistakes] == [
+        "q.0.options.aspects.1.name", "q.0.options.highest", "q.1.options.least",
+    ]  # fmt: skip
+
+
+def test_what_is_asked_now_is_shown_where_there_is_no_picture_of_the_form_yet(lin: User) -> None:
+    project = project_of(lin)
+    form = {"q.0.kind": "rating", "q.0.options.highest": "99"}
+    preview = reverse("questions_preview", args=[project.slug])
+    assert signed_in(lin).post(preview, form).json()["page"] is None
+    said = signed_in(lin).post(preview, form | {"blank": "yes"}).json()
+    assert "q.0.options.highest" in said["problems"]
+    assert 'data-kind="ranking"' in said["page"]
+
+
+def test_a_new_row_has_a_name_of_its_own(lin: User) -> None:
+    said = building.read({"q.0.kind": "rating", "q.0.options.aspects.0.name": "quality"})
+    [draft] = building.step(said, "row", "q.0.options.aspects", [])
+    assert [aspect["name"] for aspect in draft["options"]["aspects"]] == ["quality", "quality-2"]
+    [draft] = building.step(building.read({"q.0.kind": "rating"}), "row", "q.0.options.points", [])
+    assert draft["options"]["points"] == [{}]
 
 
 def test_items_that_would_not_fit_are_counted_and_the_change_refused(lin: User) -> None:

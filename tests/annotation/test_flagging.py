@@ -111,7 +111,10 @@ def test_a_lead_settles_a_flag_and_who_raised_it_is_told(project: Project, ada: 
 
 def test_the_desk_offers_every_reason(project: Project, ada: User) -> None:
     page = signed_in(ada).get("/p/tides/judge/").text
-    assert all(f'<option value="{reason}">{words}</option>' in page for reason, words in flagging.REASONS.items())
+    for reason, words in flagging.REASONS.items():
+        assert f'name="reason" value="{reason}" required' in page
+        assert f"<span>{words}</span>" in page
+    assert "checked> <span>Harmful" not in page
 
 
 def test_topic_and_warning_come_in_with_the_file(project: Project) -> None:

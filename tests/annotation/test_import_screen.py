@@ -79,6 +79,20 @@ def test_a_foreign_file_goes_in_by_the_guessed_mapping(lin: Client, project: Pro
     assert batch.created_by.username == "lin"
 
 
+def test_the_preview_shows_all_that_would_come_in(lin: Client, project: Project) -> None:
+    row = {
+        "id": "1", "prompt": "Why?", "responses": ["Because.", "No."], "sources": ["m1", "<m2>"], "group": "debate 7",
+        "topic": "Physics", "warning": "It is <b>loud</b>.",
+    }  # fmt: skip
+    page = client_page(send(lin, project, as_lines([row])), lin)
+    for told in ("Physics", "It is &lt;b&gt;loud&lt;/b&gt;.", "debate 7", "written by m1", "written by &lt;m2&gt;"):
+        assert told in page.partition('id="preview"')[2].partition("The record itself")[0]
+
+
+def client_page(answer: HttpResponse, client: Client) -> str:
+    return client.get(answer["Location"]).text
+
+
 def test_a_file_in_our_own_words_needs_no_mapping(lin: Client, project: Project) -> None:
     page = send(lin, project, as_lines(rows(4)))["Location"]
     form = form_of(lin.get(page))

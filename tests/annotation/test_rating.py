@@ -110,7 +110,7 @@ def test_what_is_wrong_with_a_rating_is_said(form: dict[str, str], told: str) ->
         ({"points": [{"value": 9, "words": "best"}]}, "words for 9"),
         ({"aspects": [{"name": "a"}, {"name": "a"}]}, "Two aspects"),
         ({"aspects": []}, "at least 1"),
-        ({"aspects": [{"name": "A b"}]}, "pattern"),
+        ({"aspects": [{"name": "A b"}]}, "small letters"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_in_words(wrong: dict[str, Any], told: str) -> None:

@@ -101,13 +101,16 @@ def test_what_is_asked_for_again_comes_back_and_a_correction_settles_it(
     assignment = Assignment.objects.get(member=member)
     assert list(reviewing.again(member)) == [assignment]
     assert client.get(f"/p/{project.slug}/mine/again/?but={assignment.pk}")["Location"] == f"/p/{project.slug}/mine/"
-    assert client.get(f"/p/{project.slug}/mine/again/")["Location"] == f"/p/{project.slug}/judge/{assignment.pk}/"
+    again = f"/p/{project.slug}/mine/again/"
+    assert client.get(again)["Location"] == f"/p/{project.slug}/judge/{assignment.pk}/?back=again"
+    assert f'data-back="{again}?done=1"' in client.get(f"/p/{project.slug}/judge/{assignment.pk}/?back=again").text
     page = client.get(f"/p/{project.slug}/judge/{assignment.pk}/").text
     assert "Look at B again." in page
     new = correct(judgement, OTHER_WAY)
     assert new.supersedes == judgement
     assert not reviewing.again(member).exists()
-    assert client.get(f"/p/{project.slug}/mine/again/")["Location"] == f"/p/{project.slug}/mine/"
+    assert client.get(again)["Location"] == f"/p/{project.slug}/mine/"
+    assert client.get(again + "?done=1")["Location"] == f"/p/{project.slug}/judge/"
 
 
 def test_saving_it_as_it_is_settles_it_too(project: Project, lin: User, ada: User) -> None:

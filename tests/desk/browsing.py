@@ -10,10 +10,11 @@ The fixture `open_desk` (conftest.py) makes a `Desk`; a test then speaks in keys
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.conf import settings
@@ -34,10 +35,35 @@ PATIENCE_S = 15
 LEAVING = "leaving"
 
 
+class Site(ThreadedWSGIServer):
+    """Answers what was asked before it ends, so that no request of one test is still at work in the next one's database."""
+
+    daemon_threads = False  # so closing waits for them
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), QuietWSGIRequestHandler)
+        self.visitors: set[Any] = set()  # sockets
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's own
+        self.visitors.add(request)
+        super().process_request(request, client_address)
+
+    def close_request(self, request: Any) -> None:  # noqa: ANN401
+        self.visitors.discard(request)
+        super().close_request(request)
+
+    def server_close(self) -> None:
+        """A browser keeps its connections open; from now on nothing more is read from them."""
+        for visitor in list(self.visitors):
+            with suppress(OSError):  # it has gone by itself
+                visitor.shutdown(socket.SHUT_RD)
+        super().server_close()
+
+
 @contextmanager
 def site() -> Iterator[str]:
     """The site in this process; yields its address. pytest-django's own server would not find the hashed static files."""
-    server = ThreadedWSGIServer(("127.0.0.1", 0), QuietWSGIRequestHandler)
+    server = Site()
     server.set_app(get_wsgi_application())
     thread = threading.Thread(target=server.serve_forever, args=[0.02])
     thread.start()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
@@ -94,6 +96,33 @@ def test_what_is_wrong_is_said_while_typing_and_undo_takes_back(open_desk: OpenD
     expect(page.locator("[data-question]")).to_have_count(1)
     expect(undo).to_be_hidden()
     expect(page.locator("[data-state]")).to_have_text("")
+
+
+def test_a_refused_form_leads_to_its_first_mistake_and_shows_what_is_asked_now(open_desk: OpenDesk) -> None:
+    desk = builder(open_desk, "ranking")
+    page = desk.page
+    page.get_by_role("button", name="Rating").click()
+    page.get_by_role("button", name="Add: aspect").click()
+    name = page.locator("[name='q.1.options.aspects.1.name']")
+    expect(name).to_be_focused()
+    expect(name).to_have_value("quality-2")
+    name.fill("Not so")
+    page.locator("[name='q.1.options.highest']").fill("0")
+    page.get_by_role("button", name="Save as a new version").click()
+    expect(page.get_by_text("Not saved. Mend this first:")).to_be_visible()
+    expect(name).to_be_focused()
+    expect(name).to_be_in_viewport()
+    expect(name).to_have_accessible_description(re.compile("“Not so” cannot be a name"))
+    expect(preview(page).locator("#question-ranking")).to_be_visible()
+    expect(page.locator("[data-mistake]")).to_have_count(2)
+    desk.look("builder, refused", within="main")
+    desk.watch.forgive("status of 400")
+    page.get_by_role("link", name="Highest point").click()
+    expect(page.locator("[name='q.1.options.highest']")).to_be_focused()
+    name.fill("clarity")
+    expect(page.locator("[data-mistake]")).to_have_count(1)
+    page.locator("[name='q.1.options.highest']").fill("5")
+    expect(page.locator("[data-problem-of-all]")).to_be_hidden()
 
 
 def test_by_keyboard_alone(open_desk: OpenDesk) -> None:

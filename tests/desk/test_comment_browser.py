@@ -34,6 +34,7 @@ def test_what_is_typed_is_stored_and_comes_back(open_desk: OpenDesk) -> None:
 def test_a_comment_may_be_left_out(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("comparison"), draft("comment")], answers=2, items=2)
     desk.page.locator("input[name='comparison.choice'][value='1']").click()
+    desk.page.get_by_role("button", name="Next question").click()
     assert set(desk.save(lambda: desk.page.locator("[data-save]").click()).answers) == {"comparison"}
 
 

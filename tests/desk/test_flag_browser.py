@@ -26,11 +26,15 @@ def test_a_flag_goes_out_in_the_background_and_the_item_stays(open_desk: OpenDes
     desk.press("!")
     expect(desk.page.locator("#flag")).to_be_visible()
     desk.look("flag", within="#flag")
-    desk.page.get_by_label("What is wrong?").select_option("personal data")
+    expect(desk.page.locator("#flag :checked")).to_have_count(0)
+    desk.page.keyboard.press("2")
+    expect(desk.page.get_by_label("Holds personal data")).to_be_checked()
     desk.page.locator("#flag-note").fill("A name in B.")
     desk.page.get_by_role("button", name="Flag it").click()
     desk.wait(lambda: flags(desk) == [("personal data", "A name in B.")], "no flag was stored")
     expect(desk.page.locator("#flag")).to_be_hidden()
+    expect(desk.page.locator("[data-state]")).to_have_text("Flagged. A lead looks at it.")
+    expect(desk.page.locator("[data-flagged]")).to_be_visible()
     assert desk.item == item
     assert desk.readout == "A > B"
 
@@ -40,6 +44,7 @@ def test_one_that_is_flagged_can_be_skipped_at_once(open_desk: OpenDesk) -> None
     desk = open_desk([draft("ranking")], guidelines="", items=2, phone=True)
     assignment = desk.assignment
     desk.page.locator("[data-key-flag]").tap()
+    desk.page.get_by_label("Harmful").tap()
     desk.page.get_by_text("Skip it too").tap()
     desk.look("flag, phone", within="#flag")
     desk.page.get_by_role("button", name="Flag it").tap()

@@ -98,7 +98,7 @@ def test_a_wide_scale_of_many_answers_fits(open_desk: OpenDesk) -> None:
         desk = open_desk(
             [draft("rating", options=options)], answers=3, phone=phone, name=f"ada-{phone}", slug=f"wide-{phone}"
         )
-        desk.page.locator(".marks").scroll_into_view_if_needed()
+        desk.page.locator(".marks-of").first.scroll_into_view_if_needed()
         desk.look("rating wide")
         if not phone:
             desk.type("x09")

@@ -114,7 +114,7 @@ def test_raw_text_and_settings_are_remembered_and_nothing_moves(open_desk: OpenD
     desk.press("+", "+", "r", "\\")
     assert page.locator(".answer .raw").first.is_visible()
     page.evaluate("document.querySelector('.text-menu').open = true")
-    page.get_by_label("With serifs").check()
+    page.get_by_label("Serif", exact=True).check()
     desk.look("text menu", within=".text-menu")
     before = page.evaluate("({...document.documentElement.dataset})")
     assert before | {"size": "2", "raw": "yes", "face": "serif"} == before
@@ -203,7 +203,7 @@ def test_on_the_phone_the_passages_fold_and_nothing_is_wider_than_the_screen(ope
     desk.page.locator("[data-passages-toggle]").tap()
     assert desk.page.locator(".passages-body").is_visible()
     desk.page.locator("[data-pair-toggle]").tap()
-    desk.page.locator("[data-pair-says]").get_by_text("differ").wait_for()
+    desk.page.locator("[data-pair-says]").get_by_text("share no sentence").wait_for()
     desk.look("reading on the phone")
 
 
@@ -212,18 +212,23 @@ def test_ten_answers_of_64_kb_scroll_smoothly(open_desk: OpenDesk) -> None:
     paragraph = "Why the **sea** is salty: rivers carry `salt` into it, and $x^2$ grows. " * 6 + "\n\n"
     long = (paragraph * 200)[:63_000]
     desk = open_desk([draft("ranking")], records=[record(*[f"Answer {at}. {long}" for at in range(10)])])
-    frames = desk.page.evaluate(
-        """async () => {
-          const gaps = []; let last = performance.now();
-          for (let at = 0; at < 60; at++) {
-            scrollBy(0, 400);
-            await new Promise(requestAnimationFrame);
-            const now = performance.now(); gaps.push(now - last); last = now;
-          }
-          return gaps.sort((a, b) => a - b);
-        }"""
-    )
-    print("frames ms: median", frames[30], "p95", frames[56], "max", frames[-1])
+    page = desk.page
+    engine = page.context.new_cdp_session(page)
+    # The page's own time on the processor, not the clock's: what else the machine does is no fault of the page.
+    engine.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def worked() -> float:
+        """Milliseconds that the page has worked: scripts, styles, layout, painting."""
+        found = {metric["name"]: metric["value"] for metric in engine.send("Performance.getMetrics")["metrics"]}
+        return float(found["TaskDuration"]) * 1000
+
+    frames = []
+    for _ in range(60):
+        before = worked()
+        page.evaluate("scrollBy(0, 400); new Promise(requestAnimationFrame)")
+        frames.append(worked() - before)
+    frames.sort()
+    print("ms of work a frame: median", frames[30], "p95", frames[56], "max", frames[-1])
     assert frames[56] < 100
     began = desk.page.evaluate("performance.now()")
     desk.press("r")

@@ -174,11 +174,17 @@ def environment(pid: int) -> str:
 @pytest.mark.parametrize(
     ("does", "said"),
     [
-        pytest.param(HANG, "it did not end in time and was killed; it may miss the last", id="hangs", marks=pytest.mark.slow),
+        pytest.param(
+            HANG, "it did not end in time and was killed; it may miss the last", id="hangs", marks=pytest.mark.slow
+        ),
         pytest.param(FREEZE, "it did not end in time and was killed; it may miss the last", id="is-frozen"),
-        pytest.param(RAISE, "RuntimeError: a logger of ours was odd, its key is …", id="raises", marks=pytest.mark.slow),
+        pytest.param(
+            RAISE, "RuntimeError: a logger of ours was odd, its key is …", id="raises", marks=pytest.mark.slow
+        ),
         pytest.param(DIE, "it was ended by SIGKILL", id="is-killed", marks=pytest.mark.slow),
-        pytest.param(FLOOD, "it did not end in time and was killed; it may miss the last", id="floods", marks=pytest.mark.slow),
+        pytest.param(
+            FLOOD, "it did not end in time and was killed; it may miss the last", id="floods", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_logger_that_misbehaves_costs_a_run_nothing_and_says_so(

@@ -14,14 +14,12 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings as site_settings
-from django.core.servers.basehttp import ThreadedWSGIServer
-from django.core.wsgi import get_wsgi_application
 from django.db import connections
-from django.test.testcases import QuietWSGIRequestHandler
 from playwright.sync_api import Browser, Page, expect
 
 from tests import chromium
 from tests.builders import signed_in
+from tests.desk.browsing import site
 from tests.training import world_of_runs as world
 from training import preparing, working
 from training.catalogue import listing
@@ -78,15 +76,8 @@ class Lin:
 
 @pytest.fixture
 def address() -> Iterator[str]:
-    """The site as it is, in this process: pytest-django's own server would not find the hashed static files."""
-    server = ThreadedWSGIServer(("127.0.0.1", 0), QuietWSGIRequestHandler)
-    server.set_app(get_wsgi_application())
-    thread = threading.Thread(target=server.serve_forever, args=[0.05])
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with site() as started:
+        yield started
 
 
 @pytest.fixture

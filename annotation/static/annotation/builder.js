@@ -147,11 +147,13 @@ function remove(row) {
 
 /** @param {HTMLButtonElement} button */
 async function add(button) {
-  const at = [...form().querySelectorAll(".add-row")].indexOf(button);
+  // counted from the end: the new row may bring such buttons of its own before this one
+  const buttons = [...form().querySelectorAll(".add-row")];
+  const fromEnd = buttons.includes(button) ? buttons.length - buttons.indexOf(button) : 0;
   changed();
   if (!(await redraw(written(), button.value))) return;
   changed();
-  const list = at < 0 ? form().querySelector("[data-questions]") : form().querySelectorAll(".add-row")[at].parentElement?.querySelector("[data-rows]");
+  const list = fromEnd ? [...form().querySelectorAll(".add-row")].at(-fromEnd)?.parentElement?.querySelector("[data-rows]") : form().querySelector("[data-questions]");
   const row = list?.lastElementChild;
   const first = row?.querySelector("input:not([type=hidden]), textarea");
   row?.scrollIntoView({ block: "nearest" });
@@ -177,6 +179,11 @@ async function undo() {
 
 builder.addEventListener("click", (event) => {
   const button = event.target instanceof Element ? event.target.closest("button") : null;
+  const mistake = event.target instanceof Element ? event.target.closest("[data-mistake] a")?.closest("[data-mistake]") : null;
+  if (mistake instanceof HTMLElement) {
+    event.preventDefault();
+    toMistake(mistake.dataset.mistake || "");
+  }
   if (!(button instanceof HTMLButtonElement) || !part.contains(button)) return;
   const row = /** @type {HTMLElement|null} */ (button.closest("[data-row]"));
   if (button.dataset.undo !== undefined) undo();
@@ -230,6 +237,7 @@ async function show() {
   const mine = ++asked;
   const sent = new URLSearchParams(written());
   sent.set("sample", sample.value);
+  if (!drawn) sent.set("blank", "yes");
   let said;
   try {
     const answer = await fetch(builder.dataset.previewUrl || "", posted(String(sent)));
@@ -240,9 +248,13 @@ async function show() {
   }
   if (mine !== asked) return;
   mark(said.problems, said.problem);
-  stale.hidden = said.page !== null || !drawn;
+  stale.hidden = !said.problem && !Object.keys(said.problems).length;
   if (said.page === null) return;
   for (const option of sample.options) option.disabled = /^\d+$/.test(option.value) && !said.takes.includes(option.value);
+  if (sample.selectedOptions[0]?.disabled) {
+    const first = [...sample.options].find((option) => !option.disabled); // which the server took in its place
+    if (first) sample.value = first.value;
+  }
   if (said.page === drawn) return;
   drawn = said.page;
   frame.srcdoc = drawn;
@@ -256,17 +268,32 @@ function mark(problems, ofAll) {
     place.hidden = !sentence;
     const field = /** @type {HTMLElement|null} */ (form().querySelector(`[name="${CSS.escape(place.dataset.problem || "")}"]`));
     if (!field) continue;
+    const described = (field.getAttribute("aria-describedby") || "").split(" ").filter((id) => id && id !== place.id);
     if (sentence) {
       field.setAttribute("aria-invalid", "true");
-      field.setAttribute("aria-errormessage", place.id);
-    } else {
-      field.removeAttribute("aria-invalid");
-      field.removeAttribute("aria-errormessage");
-    }
+      described.unshift(place.id);
+    } else field.removeAttribute("aria-invalid");
+    if (described.length) field.setAttribute("aria-describedby", described.join(" "));
+    else field.removeAttribute("aria-describedby");
   }
+  // What was wrong when it was sent stays listed above until it is mended.
   const all = /** @type {HTMLElement} */ (form().querySelector("[data-problem-of-all]"));
-  all.textContent = ofAll;
-  all.hidden = !ofAll;
+  for (const mistake of /** @type {NodeListOf<HTMLElement>} */ (all.querySelectorAll("[data-mistake]"))) {
+    if (!problems[mistake.dataset.mistake || ""]) mistake.remove();
+  }
+  const listed = !ofAll && all.querySelector("[data-mistake]");
+  if (!listed) all.textContent = ofAll;
+  all.hidden = !ofAll && !listed;
+}
+
+/** Where a mistake is mended: its field, or the first one in the row or question. @param {string} name */
+function toMistake(name) {
+  const found = form().querySelector(`[name="${CSS.escape(name)}"]:not([type=hidden])`) || form().querySelector(`[data-name="${CSS.escape(name)}"] :is(input:not([type=hidden]), textarea)`) || form().querySelector(`[data-problem="${CSS.escape(name)}"]`)?.parentElement?.querySelector("input:not([type=hidden]), textarea, button");
+  if (!(found instanceof HTMLElement)) return;
+  const folded = found.closest("details");
+  if (folded) folded.open = true;
+  found.focus({ preventScroll: true });
+  found.scrollIntoView({ block: "center" });
 }
 
 /** The frame is as wide as the screen it stands for, and made smaller to fit. */
@@ -322,4 +349,6 @@ pane.hidden = false;
 dress();
 new ResizeObserver(fit).observe(stage);
 showAt(stage.clientWidth < 600 ? 390 : 1280);
+const firstMistake = /** @type {HTMLElement|null} */ (form().querySelector("[data-mistake]"));
+if (firstMistake) toMistake(firstMistake.dataset.mistake || "");
 show();

@@ -10,6 +10,7 @@ import { listenForFlags } from "./flag.js";
 import { listenForKeys, showWhetherOn } from "./keys.js";
 import { startOutbox } from "./outbox.js";
 import { pressReading } from "./reading.js";
+import { listenForReasons } from "./reasons.js";
 import { ask } from "./post.js";
 import { showReturned } from "./returned.js";
 import { startSession } from "./session.js";
@@ -33,10 +34,11 @@ const user = frame.dataset.user || "";
 const say = (text) => (live.textContent = text);
 const worked = startClock();
 const session = startSession(frame);
-listenForFlags(say, session.token);
 const journal = openJournal(user, frame.dataset.project || "");
 const drafts = startDrafts(journal, session);
 const standing = startStanding(frame);
+listenForFlags(say, note, session.token);
+listenForReasons();
 
 /** @typedef {NonNullable<typeof now>} Now */
 /** What lies on the desk. */
@@ -63,6 +65,12 @@ async function renew() {
   return who === "ok" && Boolean(kept && now && kept.includes(now.id));
 }
 
+/** Says beside it what happened. @param {string} text */
+function note(text) {
+  standing.note(text);
+  tell();
+}
+
 /** Shows where one's work is. */
 function tell() {
   standing.show(outbox.waiting().length, outbox.state());
@@ -85,6 +93,8 @@ function lay(element, html, again) {
   const unsaved = /** @type {HTMLElement} */ (form.querySelector("[data-unsaved]"));
   const cover = element.querySelector("[data-cover]");
   const saveText = [...save.childNodes];
+  /** The page that one came from to correct this, if it was another. */
+  const back = /** @type {HTMLElement|null} */ (form.querySelector("[data-back]"))?.dataset.back || "";
   const workedBefore = worked();
   const drafted = { id, url: form.dataset.draftUrl || "", expects: field("expects").value, fields: () => sheet.fields() };
   const draft = again.fields ? { fields: again.fields, at: 0 } : drafts.open(id, form.dataset.draft || "");
@@ -115,11 +125,12 @@ function lay(element, html, again) {
     uncover();
   });
   element.querySelector("[data-key-back]")?.addEventListener("click", (event) => {
+    if (back) return;
     event.preventDefault();
     advance();
   });
   if (bench.querySelectorAll("[data-answer]").length >= 7) {
-    for (const key of document.querySelectorAll("[data-key-guidelines] kbd, [data-key-name=g]")) key.textContent = "Shift g";
+    for (const key of document.querySelectorAll("[data-key-guidelines] kbd, [data-key-name=g]")) key.textContent = fill(gettext("Shift %(key)s"), { key: "g" });
   }
   const sizes = [watchHeight("[data-dock]", "--dock")];
   for (const hint of element.querySelectorAll("[data-needs-script]")) hint.removeAttribute("hidden");
@@ -148,18 +159,12 @@ function lay(element, html, again) {
 
   /** @param {HTMLFormElement} skip */
   function wireSkip(skip) {
-    // In a closed list of choices Enter means yes, as it does in any field.
-    skip.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.repeat || !(event.target instanceof HTMLSelectElement)) return;
-      if (CSS.supports("selector(:open)") && event.target.matches(":open")) return;
-      event.preventDefault();
-      skip.requestSubmit();
-    });
     skip.addEventListener("submit", (event) => {
       event.preventDefault();
       if (stalled) return;
       skip.closest("dialog")?.close();
-      const reason = skip.querySelector("select")?.selectedOptions[0]?.textContent || "";
+      const reason = skip.querySelector("input:checked + span")?.textContent || "";
+      standing.note(gettext("Skipped; “Back” (u) takes it back"));
       send(entryOf(skip, "skip", fill(gettext("Skipped: %(reason)s"), { reason })));
     });
   }
@@ -183,16 +188,16 @@ function lay(element, html, again) {
     drafts.drop(drafted, false);
     previous = { entry, html };
     offerLast(entry.own);
-    if (kept) {
+    if (kept && !back) {
       advance();
       outbox.flush();
       return;
     }
-    // This browser keeps nothing: the server has to have it before anything else happens.
+    // This browser keeps nothing, or another page shall show it: the server has to have it before anything else happens.
     setSending(true);
     const settled = outbox.settled(entry.key);
     outbox.flush();
-    if (await settled) advance();
+    if (await settled) back ? leave(back) : advance();
     else {
       outbox.take(entry.key);
       keep(gettext("Not saved: the server does not answer. Your answer is still here; try again."));
@@ -257,6 +262,7 @@ function present({ element, html }, again = {}) {
   stalled = wanting = false;
   place.replaceChildren(element);
   now = lay(element, html, again);
+  if (!now.correcting && location.pathname !== home) history.replaceState(null, "", home); // a reload brings this one again
   skipLink.hidden = now.correcting;
   lastLink.hidden = now.correcting || !lastLink.getAttribute("href");
   document.title = element.dataset.title || document.title;
@@ -359,6 +365,7 @@ async function undo() {
   if (taken) {
     setAside();
     previous = null;
+    if (taken.kind === "skip") note(gettext("Taken back"));
     present(build(last.html), taken.kind === "skip" ? {} : { fields: fieldsOf(taken), replaces: taken.tried ? taken.key : "" });
     return true;
   }
@@ -366,6 +373,7 @@ async function undo() {
   form.set("csrfmiddlewaretoken", session.token());
   const done = last.entry.kind === "skip" ? await fetchSheet(last.entry.url.replace(/skip\/$/, "unskip/"), {}, form) : await fetchSheet(last.entry.own, {});
   if (done) previous = null;
+  if (done && last.entry.kind === "skip") note(gettext("Taken back"));
   return done;
 }
 
@@ -439,6 +447,8 @@ addEventListener("beforeunload", (event) => {
 addEventListener("pageshow", (event) => event.persisted && location.reload());
 document.addEventListener("visibilitychange", () => document.hidden || watch.look());
 
+// After a reload the first question has its turn again, and what says so stands at the top.
+history.scrollRestoration = "manual";
 for (const element of frame.querySelectorAll("[data-needs-script]")) element.removeAttribute("hidden");
 const first = /** @type {HTMLElement} */ (place.querySelector("[data-item]"));
 now = lay(first, first.outerHTML, {});

@@ -6,7 +6,12 @@
 /** @typedef {{node: Text, start: number}} Piece a text node and where it begins in its block */
 /** @typedef {{text: string, key: string, start: number, block: Piece[]}} Sentence */
 /** @typedef {{sentences: Range[], words: Range[]}} Marks */
-/** @typedef {{same: boolean, changed: number, all: number, left: Marks, right: Marks, list: [string, string][]}} Difference */
+/**
+ * @typedef {object} Difference
+ * @property {boolean} same @property {boolean} strangers whether no sentence of one is in the other, not even changed
+ * @property {number} changed @property {number} all sentences
+ * @property {Marks} left @property {Marks} right @property {[string, string][]} list
+ */
 
 const BLOCK = "p, li, h1, h2, h3, h4, h5, h6, td, th, pre, blockquote, div";
 const PATIENCE_MS = 400;
@@ -150,20 +155,26 @@ export function compare(diff, leftBox, rightBox) {
   // Texts with nothing in common would keep it busy: then all of both differs.
   const changes = diff.diffArrays(keys[0], keys[1], { timeout: PATIENCE_MS }) || [{ value: keys[0], removed: true }, { value: keys[1], added: true }];
   /** @type {Difference} */
-  const found = { same: true, changed: 0, all: Math.max(left.length, right.length), left: { sentences: [], words: [] }, right: { sentences: [], words: [] }, list: [] };
+  const found = { same: true, strangers: false, changed: 0, all: Math.max(left.length, right.length), left: { sentences: [], words: [] }, right: { sentences: [], words: [] }, list: [] };
   let [atLeft, atRight] = [0, 0];
   /** @type {Sentence[]} */
   let out = [];
   /** @type {Sentence[]} */
   let into = [];
+  // Where not one sentence is in both, painting all of them says nothing: then only those that were changed are painted.
+  const theirs = new Set(keys[1]);
+  const apart = !keys[0].some((key) => theirs.has(key));
+  let kin = 0;
 
   function settle() {
     if (!out.length && !into.length) return;
     found.same = false;
     found.changed += Math.max(out.length, into.length);
-    found.left.sentences.push(...out.map(whole));
-    found.right.sentences.push(...into.map(whole));
-    for (const [one, other] of partners(out, into)) {
+    const pairs = partners(out, into);
+    found.left.sentences.push(...(apart ? pairs.map(([one]) => one) : out).map(whole));
+    found.right.sentences.push(...(apart ? pairs.map(([, other]) => other) : into).map(whole));
+    kin += pairs.length;
+    for (const [one, other] of pairs) {
       const [leftWords, rightWords] = changedWords(diff, one, other);
       found.left.words.push(...joined(leftWords));
       found.right.words.push(...joined(rightWords));
@@ -182,5 +193,6 @@ export function compare(diff, leftBox, rightBox) {
     }
   }
   settle();
+  found.strangers = apart && !kin && left.length > 0 && right.length > 0;
   return found;
 }

@@ -10,7 +10,7 @@ export function showWhetherOn(sheet) {
 }
 
 /** @returns {boolean} */
-function turnedOn() {
+export function turnedOn() {
   try {
     return localStorage.getItem(STORE) !== "off";
   } catch {
@@ -19,7 +19,7 @@ function turnedOn() {
 }
 
 /** @param {Element|null} element @returns {boolean} whether keys typed there are text */
-function takesText(element) {
+export function takesText(element) {
   if (!(element instanceof HTMLElement)) return false;
   if (element.isContentEditable || element.matches("textarea, select")) return true;
   return element instanceof HTMLInputElement && !["radio", "checkbox", "button", "submit"].includes(element.type);

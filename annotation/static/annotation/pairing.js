@@ -48,6 +48,7 @@ export function startPairing(root) {
   /** @param {Difference} found @param {string} one @param {string} other */
   function tell(found, one, other) {
     if (found.same) says.textContent = fill(gettext("%(one)s and %(other)s say the same, word for word."), { one, other });
+    else if (found.strangers) says.textContent = fill(gettext("%(one)s and %(other)s share no sentence."), { one, other });
     else says.textContent = fill(ngettext("%(n)s of %(all)s sentences differs.", "%(n)s of %(all)s sentences differ.", found.changed), { n: found.changed, all: found.all });
     list.replaceChildren(...found.list.slice(0, MOST_LISTED).map(([out, into]) => {
       const line = document.createElement("li");

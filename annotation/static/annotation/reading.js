@@ -1,7 +1,7 @@
 /* Reading at the desk: raw or formatted, how text is set, the passages, and what differs between two answers.
    It starts anew with each sheet; the keys come from desk.js, after the questions had theirs. */
 
-import { gettext } from "../webapp/words.js";
+import { fill, gettext } from "../webapp/words.js";
 import { startFinder } from "./passage_finder.js";
 import { startPairing } from "./pairing.js";
 
@@ -100,7 +100,7 @@ function nameKeys() {
   const letters = [...(root?.querySelectorAll("[data-answer]") || [])].map((card) => (/** @type {HTMLElement} */ (card).dataset.letter || "").toLowerCase());
   for (const key of document.querySelectorAll("[data-letter-key]")) {
     const name = /** @type {HTMLElement} */ (key).dataset.letterKey || "";
-    key.textContent = letters.includes(name) ? `Shift ${name}` : name;
+    key.textContent = letters.includes(name) ? fill(gettext("Shift %(key)s"), { key: name }) : name;
   }
 }
 

@@ -1,10 +1,23 @@
 /* One item's questions: starts their widgets, knows whose turn it is, and gives the keys to that one. */
 
+import { gettext } from "../webapp/words.js";
+import { takesText } from "./keys.js";
 import { WIDGETS } from "./widgets/all.js";
 
 /** @typedef {import("./widgets/widget.js").Widget} Widget */
 /** @typedef {Record<string, string|string[]>} Fields */
-/** @typedef {{section: HTMLElement, widget: Widget, required: boolean, shown: string}} Part one question */
+/**
+ * @typedef {object} Part one question
+ * @property {HTMLElement} section
+ * @property {HTMLElement[]} pieces what of it stands beneath the answers; none, or one for each answer
+ * @property {Widget} widget
+ * @property {boolean} required
+ * @property {string} shown its line in the readout
+ * @property {boolean} looked whether somebody answered it or passed it by
+ */
+
+const NARROW = matchMedia("(max-width: 46rem)");
+const CTRL_ENTER = /Mac|iPhone|iPad/.test(navigator.platform) ? gettext("⌘ Enter") : gettext("Ctrl Enter");
 
 /** @param {HTMLFormElement} form @param {Fields} fields names with the question's name before them */
 export function fillFields(form, fields) {
@@ -59,6 +72,9 @@ export function readFields(form) {
 export function startSheet(root, { say, enter, touched = () => {}, draft = null }) {
   const form = /** @type {HTMLFormElement} */ (root.querySelector("[data-judgement]"));
   const save = /** @type {HTMLElement} */ (form.querySelector("[data-save]"));
+  const saveWords = /** @type {ChildNode} */ (save.firstChild);
+  const saveSays = saveWords.textContent || "";
+  const dock = /** @type {HTMLElement} */ (form.querySelector("[data-dock]"));
   const readout = /** @type {HTMLElement} */ (form.querySelector("[data-readout]"));
   const cards = /** @type {HTMLElement[]} */ ([...root.querySelectorAll("[data-answer]")]);
   const letters = cards.map((card) => card.dataset.letter || "?");
@@ -72,15 +88,19 @@ export function startSheet(root, { say, enter, touched = () => {}, draft = null 
   const parts = [];
 
   const entered = JSON.parse(form.dataset.entered || "{}");
+  const correcting = root.dataset.correcting !== undefined;
   const blank = readFields(form);
   if (draft) restoreFields(form, draft);
   else fillFields(form, entered);
 
+  const filled = readFields(form);
   for (const [at, section] of sections.entries()) {
+    /** @type {HTMLElement[]} */
+    const pieces = [];
     const start = WIDGETS[section.dataset.kind || ""];
     const widget = start({
       section, cards, letters, save, enter, say,
-      correcting: root.dataset.correcting !== undefined,
+      correcting,
       fields: (name) => /** @type {HTMLElement[]} */ ([...form.elements].filter((element) => "name" in element && element.name === `${section.dataset.question}.${name}`)),
       read(text) {
         if (parts[at]) parts[at].shown = text;
@@ -89,15 +109,47 @@ export function startSheet(root, { say, enter, touched = () => {}, draft = null 
       touched() {
         changed = true;
         leaveOut = false;
+        if (parts[at]) parts[at].looked = true;
         mark();
         touched();
       },
       changed: () => changed,
-      done: () => queueMicrotask(() => at === turn && goOn()),
+      place(blocks) {
+        if (cards.length < 2 || blocks.length !== cards.length) return;
+        pieces.push(...blocks.map((block, place) => putBeneath(cards[place], block, section)));
+        section.classList.add("placed");
+        dock.querySelector(".dock-bar")?.before(section);
+      },
     });
-    parts.push({ section, widget, required: section.dataset.required !== undefined, shown: "" });
-    section.addEventListener("focusin", () => take(at, false));
-    section.addEventListener("pointerdown", () => take(at, false));
+    const mine = Object.keys(filled).filter((name) => name.startsWith(`${section.dataset.question}.`));
+    const looked = correcting || mine.some((name) => String(filled[name]) !== String(blank[name] ?? ""));
+    parts.push({ section, pieces, widget, required: section.dataset.required !== undefined, shown: "", looked });
+    section.tabIndex = -1;
+    for (const element of [section, ...pieces]) {
+      element.addEventListener("focusin", () => take(at, false));
+      element.addEventListener("pointerdown", () => take(at, false));
+      element.addEventListener("keydown", (event) => leaveText(event, section));
+    }
+  }
+
+  /** What is said about one answer stands where it is read. @param {HTMLElement} card @param {HTMLElement} block @param {HTMLElement} section */
+  function putBeneath(card, block, section) {
+    const piece = document.createElement("div");
+    piece.className = "piece";
+    piece.dataset.piece = section.dataset.question;
+    const title = Object.assign(document.createElement("p"), { className: "piece-title" });
+    title.append(...[...(section.querySelector(".question-title")?.childNodes || [])].map((node) => node.cloneNode(true)));
+    piece.append(title, block);
+    card.querySelector("[data-foot]")?.append(piece);
+    return piece;
+  }
+
+  /** Escape leads out of a text, so that single keys work again. @param {KeyboardEvent} event @param {HTMLElement} section */
+  function leaveText(event, section) {
+    if (event.key !== "Escape" || event.isComposing || event.defaultPrevented) return;
+    if (!(event.target instanceof Element) || !takesText(event.target)) return;
+    event.preventDefault();
+    section.focus({ preventScroll: true });
   }
 
   function show() {
@@ -112,16 +164,34 @@ export function startSheet(root, { say, enter, touched = () => {}, draft = null 
     say(text);
   }
 
-  /** Shows on the steps which questions are answered. */
+  /** Shows whose turn it is, which questions are done, and what Enter does now. */
   function mark() {
-    parts.forEach(({ section, widget }, at) => {
+    parts.forEach(({ section, pieces, widget, looked }, at) => {
       const step = form.querySelector(`[data-step="${section.dataset.question}"]`);
-      step?.classList.toggle("answered", widget.complete());
+      const done = looked && widget.complete();
+      step?.classList.toggle("answered", done);
+      step?.querySelector("[data-step-done]")?.toggleAttribute("hidden", !done);
       if (at === turn) step?.setAttribute("aria-current", "step");
       else step?.removeAttribute("aria-current");
-      section.classList.toggle("turn-now", at === turn);
+      for (const element of [section, ...pieces]) element.classList.toggle("turn-now", at === turn);
+      // On a phone one goes from answer to answer and says all about each; elsewhere there is one question at a time.
+      const aside = at !== turn && !(parts[turn].pieces.length && NARROW.matches);
+      for (const piece of pieces) piece.classList.toggle("aside", aside);
+      widget.turn?.(at === turn);
     });
+    nameSave();
   }
+
+  function nameSave() {
+    const words = leaveOut || toCome() < 0 ? saveSays : gettext("Next question") + " ";
+    if (saveWords.textContent !== words) saveWords.textContent = words;
+    const key = save.querySelector("kbd");
+    const wanted = form.contains(document.activeElement) && takesText(document.activeElement) ? CTRL_ENTER : gettext("Enter");
+    if (key && key.textContent !== wanted) key.textContent = wanted;
+  }
+
+  /** The next question after this one that nobody looked at or that is not complete; -1 if there is none. */
+  const toCome = () => parts.findIndex((part, at) => at > turn && (!part.looked || open(part)));
 
   /** @param {number} at @param {boolean} focus */
   function take(at, focus) {
@@ -134,7 +204,18 @@ export function startSheet(root, { say, enter, touched = () => {}, draft = null 
     const { section, widget } = parts[at];
     if (widget.focus) widget.focus();
     else /** @type {HTMLElement|null} */ (section.querySelector("button:not([hidden]), input:not([type=hidden]), select, textarea, [tabindex]"))?.focus({ preventScroll: true });
-    if (parts.length > 1) section.scrollIntoView({ block: "nearest" });
+    if (parts.length > 1) bring(parts[at]);
+  }
+
+  /** Scrolls to what a question is about. @param {Part} part */
+  function bring({ section, pieces }) {
+    // What is asked has just changed how high the dock is, and nothing may come to lie under it.
+    document.documentElement.style.setProperty("--dock", `${dock.clientHeight}px`);
+    if (pieces.length) return; // its widget goes from answer to answer
+    const docked = dock.clientHeight > 0 && dock.contains(section);
+    const answers = document.activeElement?.closest("[data-answer]") || docked ? cards[0]?.parentElement : null;
+    if (answers) answers.scrollIntoView({ block: "start" });
+    else section.scrollIntoView({ block: section.offsetHeight > innerHeight / 2 ? "start" : "nearest" });
   }
 
   /** Whatever a widget forgets to tell. */
@@ -142,6 +223,7 @@ export function startSheet(root, { say, enter, touched = () => {}, draft = null 
     if (changed) return touched();
     changed = true;
     leaveOut = false;
+    mark();
     touched();
   }
   for (const sign of ["input", "change"]) {
@@ -151,13 +233,20 @@ export function startSheet(root, { say, enter, touched = () => {}, draft = null 
   /** @param {Part} part */
   const open = ({ widget, required }) => !widget.complete() && (required || !widget.empty());
 
-  /** To the next question that nobody looked at or that is not complete. @returns {boolean} whether there is one after this */
-  function goOn() {
-    if (turn + 1 >= parts.length) return false;
-    take(turn + 1, true);
+  /** What Enter and the main button do before they save. @returns {boolean} whether it went on to another question */
+  function next() {
+    if (leaveOut || !parts[turn] || open(parts[turn])) return false;
+    parts[turn].looked = true;
+    const to = toCome();
+    if (to < 0) return false;
+    take(to, true);
     return true;
   }
 
+  save.addEventListener("click", (event) => {
+    if (save.getAttribute("aria-disabled") !== "true" && next()) event.preventDefault();
+  });
+  for (const sign of ["focusin", "focusout"]) form.addEventListener(sign, () => queueMicrotask(nameSave));
   for (const step of form.querySelectorAll("[data-step]")) {
     step.addEventListener("click", (event) => {
       event.preventDefault();
@@ -182,6 +271,7 @@ export function startSheet(root, { say, enter, touched = () => {}, draft = null 
       restoreFields(form, blank);
       fillFields(form, entered);
       changed = leaveOut = false;
+      for (const part of parts) part.looked = correcting;
       for (const part of parts) part.widget.start();
       mark();
       take(0, true);
@@ -194,14 +284,11 @@ export function startSheet(root, { say, enter, touched = () => {}, draft = null 
       const wanted = Math.max(at, 0);
       if (wanted !== turn) take(wanted, true);
       leaveOut = parts.every((part) => !open(part) || part.widget.mayLeaveOut());
+      nameSave();
       ask(parts[wanted].widget.missing());
       return false;
     },
-    /** What Enter does before it saves. @returns {boolean} whether it went on to another question */
-    next() {
-      if (leaveOut || (parts[turn] && open(parts[turn]))) return false;
-      return goOn();
-    },
+    next,
     /** @param {string} key @param {KeyboardEvent} event @returns {boolean} */
     press(key, event) {
       if (parts[turn]?.widget.press(key, event)) return true;

@@ -23,13 +23,21 @@ export function startStanding(frame) {
   const line = /** @type {HTMLElement} */ (frame.querySelector("[data-state]"));
   const signIn = /** @type {HTMLElement} */ (frame.querySelector("[data-sign-in]"));
   let savedAt = Number(line.dataset.savedAt) || 0;
+  /** What happened since, such as a skip; it stands there until something is saved. */
+  let noted = "";
 
   return {
     /** @param {number} at */
-    saved: (at) => (savedAt = at),
+    saved(at) {
+      savedAt = at;
+      noted = "";
+    },
+    /** @param {string} text */
+    note: (text) => (noted = text),
     /** @param {number} count of submissions that wait @param {import("./outbox.js").State} state */
     show(count, state) {
-      const text = sentence(count, state, savedAt);
+      const text = (!count && noted) || sentence(count, state, savedAt);
+      line.title = text; // it may be cut off where there is little room
       if (line.textContent !== text) line.textContent = text; // else a screen reader hears it again
       line.classList.toggle("waits", count > 0 && state !== "sending" && state !== "ok");
       signIn.hidden = !(count && (state === "signedOut" || state === "other"));

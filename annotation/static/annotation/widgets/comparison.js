@@ -17,14 +17,13 @@ export function startComparison(desk) {
     desk.read(step?.labels?.[0]?.querySelector("span")?.textContent || "");
   }
 
-  /** @param {HTMLInputElement|undefined} step @param {boolean} [final] whether nothing more is to be said about it */
-  function choose(step, final = true) {
+  /** @param {HTMLInputElement|undefined} step */
+  function choose(step) {
     if (!step) return false;
     step.checked = true;
     step.focus({ preventScroll: true });
     desk.touched();
     show();
-    if (final) desk.done();
     return true;
   }
 
@@ -32,9 +31,7 @@ export function startComparison(desk) {
   function strengthen(side) {
     const now = chosen()?.dataset.keys || "";
     const wanted = now.startsWith(side) ? now + side : side;
-    const step = steps.find((one) => one.dataset.keys === wanted) || chosen();
-    const more = steps.some((one) => one.dataset.keys === `${step?.dataset.keys}${side}`);
-    return choose(step, !more);
+    return choose(steps.find((one) => one.dataset.keys === wanted) || chosen());
   }
 
   scale.addEventListener("change", () => {
@@ -58,8 +55,8 @@ export function startComparison(desk) {
       // A focused radio moves by itself.
       if (event.target instanceof HTMLInputElement) return false;
       const step = chosen();
-      if (!step) return choose(steps[Math.floor(steps.length / 2)], false);
-      return choose(steps[Math.min(steps.length - 1, Math.max(0, steps.indexOf(step) + (key === "ArrowRight" ? 1 : -1)))], false);
+      if (!step) return choose(steps[Math.floor(steps.length / 2)]);
+      return choose(steps[Math.min(steps.length - 1, Math.max(0, steps.indexOf(step) + (key === "ArrowRight" ? 1 : -1)))]);
     },
     start: show,
   };

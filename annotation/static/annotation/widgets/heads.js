@@ -1,4 +1,5 @@
-/* What a ranking puts into the head of every answer: its rank, and a button that ranks it or, two at a time, prefers it. */
+/* What a ranking puts into the head of every answer while it is asked: its rank, and a button that ranks it or, two at a
+   time, prefers it. */
 
 import { fill, gettext } from "../../webapp/words.js";
 
@@ -12,11 +13,15 @@ export function makeHead(card, letter) {
 
   return {
     button,
-    /** @param {number|null} rank @param {boolean} asked whether it is one of the two that are asked about */
-    show(rank, asked) {
-      badge.hidden = rank === null;
+    /**
+     * @param {number|null} rank
+     * @param {{mine: boolean, asked: boolean}} now mine: whether the ranking is asked now; asked: whether this answer is one of two
+     */
+    show(rank, { mine, asked }) {
+      button.hidden = !mine;
+      badge.hidden = rank === null || !mine;
       badge.textContent = rank === null ? "" : `#${rank}`;
-      card.classList.toggle("ranked", rank !== null);
+      card.classList.toggle("ranked", rank !== null && mine);
       button.classList.toggle("quiet", rank !== null && !asked);
       const [text, label] = asked ? [gettext("Better"), gettext("%(letter)s is better")]
         : rank === null ? [gettext("Rank next"), gettext("Rank %(letter)s next")]

@@ -32,7 +32,7 @@ export function startLabel(desk) {
     desk.say(said(tree));
   }
 
-  /** Chooses a label, or takes it back where several may be chosen; one alone goes on. @param {HTMLInputElement} input */
+  /** Chooses a label, or takes it back where several may be chosen; one alone goes on to the next answer. @param {HTMLInputElement} input */
   function take(input) {
     const tree = trees[at];
     if (many && !input.checked && tree.chosen().length >= most) {
@@ -42,30 +42,37 @@ export function startLabel(desk) {
     tree.reveal(input);
     changed(tree);
     input.focus({ preventScroll: true });
-    if (many) return;
-    if (at + 1 < trees.length) return go(at + 1);
-    if (!trees.some(short)) desk.done();
+    if (!many && at + 1 < trees.length) go(at + 1);
   }
 
   /** @param {number} to */
   function go(to) {
-    at = Math.min(trees.length - 1, Math.max(0, to));
-    trees[at].focus();
-    trees[at].element.scrollIntoView({ block: "nearest" });
+    mark(Math.min(trees.length - 1, Math.max(0, to))); // first: an answer that stepped aside comes back for it
+    const { element, focus } = trees[at];
+    focus();
+    for (const one of [element.closest("[data-answer]"), element]) one?.scrollIntoView({ block: "nearest" });
   }
 
-  root.addEventListener("change", (event) => {
-    if (!(event.target instanceof HTMLInputElement) || !event.target.name) return;
-    if (many && trees[at].chosen().length > most) {
-      event.target.checked = false;
-      desk.say(fill(ngettext("At most %(count)s label: take one back first.", "At most %(count)s labels: take one back first.", most), { count: most }));
-    }
-    changed(trees[at]);
+  /** @param {number} here the answer that keys are about */
+  function mark(here) {
+    at = here;
+    trees.forEach((tree, place) => tree.element.classList.toggle("current", place === at));
+  }
+
+  trees.forEach((tree, here) => {
+    tree.element.addEventListener("focusin", () => mark(here));
+    tree.element.addEventListener("change", (event) => {
+      if (!(event.target instanceof HTMLInputElement) || !event.target.name) return;
+      mark(here);
+      if (many && tree.chosen().length > most) {
+        event.target.checked = false;
+        desk.say(fill(ngettext("At most %(count)s label: take one back first.", "At most %(count)s labels: take one back first.", most), { count: most }));
+      }
+      changed(tree);
+    });
   });
-  root.addEventListener("focusin", (event) => {
-    const here = trees.findIndex((tree) => event.target instanceof Node && tree.element.contains(event.target));
-    if (here >= 0) at = here;
-  });
+  mark(0);
+  desk.place(trees.map((tree) => tree.element));
 
   return {
     empty: () => least > 0 && trees.every((tree) => !tree.chosen().length),

@@ -47,6 +47,8 @@ export function startRanking(desk) {
   const versus = startVersus(box, cards, letters, { decide: (verdict) => take(decide(state(), verdict)), back: () => goBack() });
   let twoAtATime = preferredWay(box.dataset.way || "") === "insertion";
   let tieNext = false;
+  /** Whether it is this question's turn: what it puts on the answers is there only then. */
+  let mine = true;
   /** @type {import("./order.js").Place[]} */
   let latest = [];
   /** Decisions of the way "two at a time": the last is where it stands, those before are what Back goes to.
@@ -114,15 +116,13 @@ export function startRanking(desk) {
 
   function show() {
     const now = places();
-    const shown = ranks();
-    versus.show(twoAtATime ? question(state()) : null, twoAtATime, states.length > 1);
+    showOnCards();
     now.forEach((place, at) => {
       ladder.append(rungs[place.index].element);
       rungs[place.index].place(at, now.length, place.tied, at ? letters[now[at - 1].index] : "");
     });
     rungs.forEach((rung, index) => {
       if (!isRanked(index)) pool.append(rung.element);
-      heads[index].show(shown[index], versus.asks(index));
     });
     ladder.classList.toggle("tie-next", tieNext);
     bin.hidden = !mayLeave && now.length === letters.length;
@@ -134,6 +134,14 @@ export function startRanking(desk) {
     // On a phone the question stands far below what it is about; the readout is always in sight.
     if (versus.asks() && matchMedia("(max-width: 46rem)").matches) desk.read(versus.said());
     else desk.read(inSigns(now, letters) + (tieNext ? " = …" : "") + nothing);
+  }
+
+  /** The ranks and buttons in the heads of the answers, and which answers are there at all. */
+  function showOnCards() {
+    const shown = ranks();
+    const on = twoAtATime && mine;
+    versus.show(on ? question(state()) : null, { on, canGoBack: states.length > 1, nothingSaid: !places().length });
+    heads.forEach((head, index) => head.show(shown[index], { mine, asked: versus.asks(index) }));
   }
 
   /** @param {number} index */
@@ -260,6 +268,11 @@ export function startRanking(desk) {
     start() {
       states = [];
       show();
+    },
+    turn(is) {
+      if (is === mine) return;
+      mine = is;
+      showOnCards();
     },
     focus: () => (twoAtATime ? part("versus-question") : cards[0]).focus({ preventScroll: true }),
   };

@@ -22,6 +22,7 @@ const chosen = (cell) => cell.points.find((point) => point.checked);
 /** @type {import("./widget.js").StartWidget} */
 export function startRating(desk) {
   const root = /** @type {HTMLElement} */ (desk.section.querySelector("[data-rating]"));
+  const blocks = /** @type {HTMLElement[]} */ ([...root.querySelectorAll("[data-of]")]);
   const cells = /** @type {HTMLElement[]} */ ([...root.querySelectorAll("[data-cell]")]).map(makeCell);
   const anchors = /** @type {HTMLElement[]} */ ([...root.querySelectorAll("[data-anchor]")]);
   let at = 0;
@@ -45,9 +46,9 @@ export function startRating(desk) {
   function go(to) {
     at = Math.min(cells.length - 1, Math.max(0, to));
     const cell = cells[at];
+    mark(); // first: an answer that stepped aside comes back for it
     (chosen(cell) || cell.points[0]).focus({ preventScroll: true });
-    cell.element.scrollIntoView({ block: "nearest" });
-    mark();
+    for (const element of [cell.element.closest("[data-answer]"), cell.element]) element?.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {Cell} cell */
@@ -64,7 +65,6 @@ export function startRating(desk) {
     const open = left();
     if (open.length) return go(cells.indexOf(open[0]));
     point.focus({ preventScroll: true });
-    desk.done();
   }
 
   function clear() {
@@ -77,17 +77,20 @@ export function startRating(desk) {
     desk.say(fill(gettext("%(what)s: taken back"), { what: named(cells[at]) }));
   }
 
-  root.addEventListener("change", () => {
-    desk.touched();
-    show();
-  });
-  root.addEventListener("focusin", (event) => {
-    const here = cells.findIndex((cell) => event.target instanceof Node && cell.element.contains(event.target));
-    if (here < 0) return;
-    at = here;
-    mark();
-  });
+  for (const block of blocks) {
+    block.addEventListener("change", () => {
+      desk.touched();
+      show();
+    });
+    block.addEventListener("focusin", (event) => {
+      const here = cells.findIndex((cell) => event.target instanceof Node && cell.element.contains(event.target));
+      if (here < 0) return;
+      at = here;
+      mark();
+    });
+  }
   root.classList.add("scripted");
+  desk.place(blocks);
 
   return {
     empty: () => cells.every((cell) => !chosen(cell)),
@@ -104,7 +107,7 @@ export function startRating(desk) {
     /** @param {string} key @param {KeyboardEvent} event @returns {boolean} */
     press(key, event) {
       const point = cells[at].points.find((one) => one.dataset.key === key);
-      const within = event.target instanceof Node && root.contains(event.target);
+      const within = blocks.some((block) => event.target instanceof Node && block.contains(event.target));
       if (point) choose(point);
       else if (key === "Backspace") clear();
       else if (key === "ArrowUp" && within) go(at - 1);

@@ -21,6 +21,8 @@ export function startVersus(box, cards, letters, { decide, back }) {
   const buttons = /** @type {HTMLButtonElement[]} */ ([...box.querySelectorAll("[data-verdict]")]);
   /** @type {Question|null} */
   let now = null;
+  /** Whether nothing is ranked yet: then there is no rank to compare with. */
+  let first = false;
 
   /** @returns {[number, number]} the two that are asked about, as they are shown */
   const pair = () => (now ? [Math.min(now.placing, now.beside), Math.max(now.placing, now.beside)] : [-1, -1]);
@@ -53,32 +55,38 @@ export function startVersus(box, cards, letters, { decide, back }) {
       card.classList.toggle("placing", index === now?.placing);
     });
     if (focused?.closest("[data-answer]")?.hasAttribute("hidden")) asking.focus({ preventScroll: true });
-    const first = cards[shown[0]];
-    if (first && first.getBoundingClientRect().top < 0) first.scrollIntoView({ block: "start" });
+    const upper = cards[shown[0]];
+    if (upper && upper.getBoundingClientRect().top < 0) upper.scrollIntoView({ block: "start" });
   }
 
   function sentence() {
     if (!now) return gettext("Every answer has its place.");
+    const [one, other] = pair().map((index) => letters[index]);
+    if (first) return fill(gettext("Which is better, %(one)s or %(other)s?"), { one, other });
     const tier = now.tier.map((index) => letters[index]).join(" = ");
     return fill(gettext("Is %(letter)s better than #%(rank)s (%(tier)s)?"), { letter: letters[now.placing], rank: now.rank, tier });
   }
 
   function showButtons() {
-    const [first, second] = pair();
+    const [left, right] = pair();
     for (const button of buttons) {
       const name = button.dataset.verdict;
       if (name === "back") continue;
       button.hidden = !now;
       if (!now) continue;
-      if (name === "first") button.replaceChildren(...withKey("", "←"), ...withKey(fill(gettext(" %(letter)s is better"), { letter: letters[first] }), letters[first].toLowerCase()));
-      if (name === "second") button.replaceChildren(...withKey(fill(gettext("%(letter)s is better"), { letter: letters[second] }), letters[second].toLowerCase()), ...withKey("", "→"));
+      if (name === "first") button.replaceChildren(...withKey("", "←"), ...withKey(fill(gettext(" %(letter)s is better"), { letter: letters[left] }), letters[left].toLowerCase()));
+      if (name === "second") button.replaceChildren(...withKey(fill(gettext("%(letter)s is better"), { letter: letters[right] }), letters[right].toLowerCase()), ...withKey("", "→"));
       if (name === "out") button.replaceChildren(...withKey(fill(gettext("Leave %(letter)s out"), { letter: letters[now.placing] }), "x"));
     }
   }
 
   return {
-    /** @param {Question|null} question @param {boolean} on whether two at a time is the way @param {boolean} canGoBack */
-    show(question, on, canGoBack) {
+    /**
+     * @param {Question|null} question
+     * @param {{on: boolean, canGoBack: boolean, nothingSaid: boolean}} how on: whether two at a time is the way
+     */
+    show(question, { on, canGoBack, nothingSaid }) {
+      first = nothingSaid;
       now = on ? question : null;
       panel.hidden = !on;
       asking.textContent = on ? sentence() : "";

@@ -17,7 +17,8 @@
  * @property {(text: string) => void} read shows the answer as it stands
  * @property {() => void} touched there is unsaved work now
  * @property {() => boolean} changed whether there is
- * @property {() => void} done this question is answered: on to the next that is not (does nothing on the last)
+ * @property {(blocks: HTMLElement[]) => void} place puts what is asked about each answer, one block an answer, into their `[data-foot]`;
+ *   the question itself goes into the dock then. With fewer than two answers everything stays where it is
  */
 
 /**
@@ -29,6 +30,7 @@
  * @property {() => void} write last touches to the fields before they are sent
  * @property {(key: string, event: KeyboardEvent) => boolean} press whether it used the key
  * @property {() => void} start shows what stands in the fields
+ * @property {(mine: boolean) => void} [turn] hears whether it is this question's turn; often, so it has to be cheap
  * @property {() => void} [focus] where the focus goes when this question's turn comes; else to its first control
  */
 
