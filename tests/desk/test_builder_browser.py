@@ -27,7 +27,7 @@ def builder(open_desk: OpenDesk, *kinds: str, phone: bool = False, items: int = 
 
 
 def preview(page: Page) -> FrameLocator:
-    return page.frame_locator("[data-frame]")
+    return page.frame_locator("[data-stage] iframe")
 
 
 def asked_now(project: Project) -> list[str]:

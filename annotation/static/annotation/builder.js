@@ -11,7 +11,8 @@ const part = /** @type {HTMLElement} */ (builder.querySelector("[data-part=form]
 const live = /** @type {HTMLElement} */ (document.querySelector("[data-say]"));
 const pane = /** @type {HTMLElement} */ (builder.querySelector("[data-preview]"));
 const stage = /** @type {HTMLElement} */ (builder.querySelector("[data-stage]"));
-const frame = /** @type {HTMLIFrameElement} */ (builder.querySelector("[data-frame]"));
+const frame = Object.assign(document.createElement("iframe"), { title: stage.dataset.title || "" });
+stage.append(frame);
 const stale = /** @type {HTMLElement} */ (builder.querySelector("[data-stale]"));
 const sample = /** @type {HTMLSelectElement} */ (builder.querySelector("[data-sample]"));
 /** @type {string[]} what stood in the form before each change, oldest first */

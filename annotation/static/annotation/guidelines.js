@@ -5,7 +5,7 @@ const form = /** @type {HTMLFormElement} */ (document.querySelector("[data-guide
 const box = /** @type {HTMLElement} */ (form.querySelector("[data-preview-box]"));
 const text = /** @type {HTMLTextAreaElement} */ (form.elements.namedItem("text"));
 const PAUSE_MS = 250;
-const grown = location.hash === "#last";
+const grown = form.dataset.grown !== undefined;
 let changed = grown || document.querySelector("main [role=alert]") !== null;
 let asked = 0;
 /** @type {ReturnType<typeof setTimeout>|undefined} */
