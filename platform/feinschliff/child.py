@@ -210,10 +210,12 @@ def _work(folder: Path, out: Path, job: JobFile, registry: Registry, stop: Stop)
 
     def opener(role: str) -> AnyModel:
         if role not in job.models:
+            if role in trainer.needs.may_use:
+                return None
             raise NeedsNotMet(f"no model was given for the role {role!r}")
         asked = job.models[role]
         model = open_model(asked.ref, opening, registry, folder / asked.folder if asked.folder else None)
-        verb = trainer.needs.models.get(role)
+        verb = {**trainer.needs.models, **trainer.needs.may_use}.get(role)
         if verb and verb not in verbs_of(model):
             raise NeedsNotMet(
                 f"the role {role!r} needs a model that can {verb}; "
@@ -235,7 +237,7 @@ def _work(folder: Path, out: Path, job: JobFile, registry: Registry, stop: Stop)
     )
 
     run.state("loading")
-    for role in trainer.needs.models:
+    for role in [*trainer.needs.models, *trainer.needs.may_use]:
         run.model(role)
     if run.stopping:
         return "stopped", {}

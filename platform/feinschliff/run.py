@@ -12,11 +12,11 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -24,6 +24,9 @@ from feinschliff.model import AnyModel
 from feinschliff.rows import read_rows
 
 COMPLETE = "complete.json"
+TABLE_ROWS, TABLE_COLUMNS = 200, 20
+PLOT_SERIES, PLOT_POINTS = 8, 500
+MATRIX_LABELS = 100
 PROGRESS_EVERY_S = 0.25
 
 
@@ -39,11 +42,11 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON is any of six types
     return number if math.isfinite(number) else None
 
 
-def emit(kind: str, **fields: object) -> None:
+def emit(event: str, /, **fields: object) -> None:
     """One line of the protocol. Written whole, so that lines of threads do not mix. Of several ranks the first speaks."""
     if this_rank() != 0:
         return
-    line = json.dumps({"type": kind, **plain(fields)}, allow_nan=False)
+    line = json.dumps({"type": event, **plain(fields)}, allow_nan=False)
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -117,7 +120,10 @@ class Run:
         return as_dataset(self._rows.get(split), self._kinds, self.out / "dataset-cache")
 
     def model(self, role: str) -> AnyModel:
-        """The model in a role of `needs.models`, opened once; it has the verb that the trainer asked for."""
+        """The model in a role of `needs.models`, opened once; it has the verb that the trainer asked for.
+
+        For a role of `needs.may_use` it is None where no model was given.
+        """
         if role not in self._opened:
             self._opened[role] = self._opener(role)
         return self._opened[role]
@@ -140,9 +146,53 @@ class Run:
             emit("progress", done=self._held_back[0], total=self._held_back[1])
         self._held_back = None
 
-    def sample(self, prompt: str, text: str, **numbers: float) -> None:
-        """A text worth showing beside the curves, with numbers about it."""
-        emit("sample", prompt=prompt, text=text, values=numbers)
+    def sample(self, prompt: str, text: str, *, before: str | None = None, **numbers: float) -> None:
+        """A text worth showing beside the curves, with numbers about it.
+
+        `before` is what the model wrote to this prompt before it was trained: the two are shown side by side.
+        """
+        emit("sample", prompt=prompt, text=text, values=numbers, **({} if before is None else {"before": before}))
+
+    def table(
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str | float | None]], *, note: str = ""
+    ) -> None:
+        """A table for the run's page; a later one with the same title takes its place. At most 200 rows of 20 columns.
+
+        `note` says in a sentence how it is to be read. ValueError where a row has not as many cells as there are columns.
+        """
+        if any(len(row) != len(columns) for row in rows):
+            raise ValueError(f"table {title!r}: every row needs {len(columns)} cells, one a column")
+        if len(rows) > TABLE_ROWS or len(columns) > TABLE_COLUMNS:
+            raise ValueError(f"table {title!r}: at most {TABLE_ROWS} rows of {TABLE_COLUMNS} columns are shown")
+        emit("report", kind="table", title=title, note=note, columns=list(columns), rows=[list(row) for row in rows])
+
+    def plot(
+        self,
+        title: str,
+        series: Mapping[str, Sequence[tuple[float, float]]],
+        *,
+        x: str,
+        y: str,
+        kind: Literal["line", "points"] = "line",
+        note: str = "",
+    ) -> None:
+        """A picture of (x, y) points for the run's page, one colour a series; `x` and `y` name the axes, with units.
+
+        A later one with the same title takes its place. At most 8 series of 500 points. ValueError beyond that.
+        """
+        if len(series) > PLOT_SERIES or any(len(points) > PLOT_POINTS for points in series.values()):
+            raise ValueError(f"plot {title!r}: at most {PLOT_SERIES} series of {PLOT_POINTS} points are shown")
+        found = {name: [[float(a), float(b)] for a, b in points] for name, points in series.items()}
+        emit("report", kind=kind, title=title, note=note, x=x, y=y, series=found)
+
+    def matrix(self, title: str, labels: Sequence[str], counts: Sequence[Sequence[float]], *, note: str = "") -> None:
+        """A square of counts for the run's page, true labels down and the model's across, as a confusion matrix is read.
+
+        At most 100 labels; ValueError beyond that, or where it is not square.
+        """
+        if len(labels) > MATRIX_LABELS or len(counts) != len(labels) or any(len(row) != len(labels) for row in counts):
+            raise ValueError(f"matrix {title!r}: one row and one column a label, and at most {MATRIX_LABELS} labels")
+        emit("report", kind="matrix", title=title, note=note, labels=list(labels), counts=[list(row) for row in counts])
 
     def state(self, state: str, message: str = "") -> None:
         """What it is at: loading, training, evaluating, saving."""

@@ -70,6 +70,9 @@ class Needs(BaseModel):
     rows: tuple[str, ...] = Field(description="row kinds it learns from, any of them")
     at_least: int = Field(default=1, ge=1, description="training rows without which it refuses to start")
     models: Mapping[str, str] = Field(default={}, description="role -> verb that the model in that role must offer")
+    may_use: Mapping[str, str] = Field(
+        default={}, description="role -> verb, of models it does more with where one is given and works without"
+    )
     gpu: bool = Field(default=False, description="it cannot work on a CPU")
     bytes_per_parameter: int = Field(
         default=16,
@@ -86,13 +89,20 @@ class Needs(BaseModel):
             raise ValueError(f"unknown row kinds {unknown}; there are {sorted(ROW_KINDS)}")
         return kinds
 
-    @field_validator("models")
+    @field_validator("models", "may_use")
     @classmethod
     def _known_verbs(cls, models: Mapping[str, str]) -> Mapping[str, str]:
         for role, verb in models.items():
             if not _SLUG.fullmatch(role) or verb not in VERBS:
                 raise ValueError(f"role {role!r} asks for {verb!r}; a role is a slug, a verb one of {list(VERBS)}")
         return models
+
+    @model_validator(mode="after")
+    def _a_role_stands_once(self) -> "Needs":
+        both = sorted(set(self.models) & set(self.may_use))
+        if both:
+            raise ValueError(f"roles {both} stand both in models and in may_use; a role is needed or it is not")
+        return self
 
 
 class NoSettings(BaseModel):

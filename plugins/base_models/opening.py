@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from feinschliff.model import ModelNotOpened, Opening
-from plugins.base_models.verbs import CausalModel, EncoderModel
+from plugins.lib.verbs import CausalModel, EncoderModel
 from plugins.lib.weights import check_folder
 
 

@@ -39,9 +39,10 @@ def encode(
     keep: Keep = "start",
 ) -> Encoded | None:
     """The sequence, its prompt cut to fit (its start or its end kept); None when the answer alone does not fit."""
-    answer = tokenizer(completion, add_special_tokens=False)["input_ids"]
+    answer = answer_ids(tokenizer, completion)
     if causal:
-        head, tail = _causal_prompt(tokenizer, prompt), [*answer, tokenizer.eos_token_id]
+        asked = prompt_as_asked(tokenizer, prompt)
+        head, tail = tokenizer(asked, add_special_tokens=False)["input_ids"], [*answer, tokenizer.eos_token_id]
         frame: tuple[list[int], list[int], list[int]] = ([], [], [])
     else:
         head, tail = tokenizer(prompt_text(prompt), add_special_tokens=False)["input_ids"], answer
@@ -55,12 +56,16 @@ def encode(
     return Encoded(first + second, types, cut=len(kept) < len(head))
 
 
-def _causal_prompt(tokenizer: Tokenizer, prompt: str | list[dict[str, str]]) -> list[int]:
+def prompt_as_asked(tokenizer: Tokenizer, prompt: str | list[dict[str, str]]) -> str:
+    """The text that stands before an answer: the same when a model is trained, judges, and is asked to write."""
     if tokenizer.chat_template:
-        text = tokenizer.apply_chat_template(prompt_messages(prompt), tokenize=False, add_generation_prompt=True)
-    else:
-        text = prompt_text(prompt) + "\n\n"
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+        return tokenizer.apply_chat_template(prompt_messages(prompt), tokenize=False, add_generation_prompt=True)
+    return prompt_text(prompt) + "\n\n"
+
+
+def answer_ids(tokenizer: Tokenizer, answer: str) -> list[int]:
+    """The answer's tokens. What is spelt like a special token ("</s>") is read as characters: no text can forge an end."""
+    return list(tokenizer(answer, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
 
 def pad(sequences: Sequence[Encoded], *, pad_id: int, device: "torch.device", types: bool) -> dict[str, "torch.Tensor"]:

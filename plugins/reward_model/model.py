@@ -12,6 +12,7 @@ from feinschliff import NeedsNotMet
 from plugins.lib.batching import packed
 from plugins.lib.devices import choose_device
 from plugins.lib.encoding import Encoded, Keep, encode, has_own_pad, pad
+from plugins.lib.policies import PAD, set_dropout
 from plugins.lib.weights import check_folder, loading
 
 if TYPE_CHECKING:
@@ -95,13 +96,13 @@ def from_base(
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, dtype=torch.float32, **loading())
     if not has_own_pad(tokenizer):
-        tokenizer.add_special_tokens({"pad_token": "<|feinschliff-pad|>"})
+        tokenizer.add_special_tokens({"pad_token": PAD})
         model.resize_token_embeddings(len(tokenizer))
     if causal and tokenizer.eos_token_id is None:
         raise NeedsNotMet("this base has no end-of-text token, at which a causal reward model reads its score")
     model.config.pad_token_id = tokenizer.pad_token_id
     _start_head(model, seed)
-    _set_dropout(model, dropout)
+    set_dropout(model, dropout)
     longest = int(getattr(model.config, "max_position_embeddings", max_length) or max_length)
     return RewardModel(
         model, tokenizer, causal=causal, max_length=min(max_length, longest), keep=keep, device=choose_device(device)
@@ -118,18 +119,6 @@ def _start_head(model: Loaded, seed: int) -> None:
             head.weight.copy_(torch.randn(head.weight.shape, generator=generator) / (head.in_features + 1) ** 0.5)
             if head.bias is not None:
                 head.bias.zero_()
-
-
-def _set_dropout(model: Loaded, share: float) -> None:
-    """One share everywhere, also in attention functions that keep their own number; 0 is off."""
-    import torch
-
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = share
-        for name in ("dropout_prob", "attention_dropout"):
-            if isinstance(getattr(module, name, None), float):
-                setattr(module, name, share)
 
 
 def open_model(folder: Path) -> RewardModel:

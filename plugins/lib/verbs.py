@@ -1,4 +1,4 @@
-"""Opened base models: a folder, and the verbs that load its weights when first used.
+"""Opened models in the Hugging Face layout: a folder, and the verbs that load its weights when first used.
 
 A trainer usually wants the folder alone; nothing is loaded for that.
 """
@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from feinschliff.rows import prompt_messages, prompt_text
 from plugins.lib.devices import choose_device
+from plugins.lib.encoding import prompt_as_asked
 from plugins.lib.weights import loading
 
 if TYPE_CHECKING:
@@ -93,13 +93,6 @@ class CausalModel(EncoderModel):
     def body(self) -> Loaded:
         return self.writer.base_model
 
-    def _asked(self, prompt: str | list[dict[str, str]]) -> str:
-        if self.tokenizer.chat_template:
-            return self.tokenizer.apply_chat_template(
-                prompt_messages(prompt), tokenize=False, add_generation_prompt=True
-            )
-        return prompt_text(prompt) + "\n\n"
-
     def generate(
         self,
         prompts: Sequence[str | list[dict[str, str]]],
@@ -122,7 +115,7 @@ class CausalModel(EncoderModel):
             for start in range(0, len(places), BATCH):
                 batch = places[start : start + BATCH]
                 inputs = self.tokenizer(
-                    [self._asked(prompts[place]) or self.tokenizer.eos_token for place in batch],
+                    [prompt_as_asked(self.tokenizer, prompts[place]) or self.tokenizer.eos_token for place in batch],
                     padding=True,
                     padding_side="left",
                     truncation=True,
