@@ -73,7 +73,7 @@ def policy_from(
         raise NeedsNotMet("this base has no end-of-text token, so it could never learn where an answer ends")
     if not has_own_pad(tokenizer):
         tokenizer.add_special_tokens({"pad_token": PAD})
-        if len(tokenizer) > int(model.get_input_embeddings().weight.shape[0]):
+        if len(tokenizer) > int(getattr(model.get_input_embeddings(), "num_embeddings", 0)):
             model.resize_token_embeddings(len(tokenizer))
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
     set_dropout(model, 0.0)

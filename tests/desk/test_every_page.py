@@ -29,8 +29,8 @@ LANGUAGES = ("en", "de")
 #: where `make screenshots` puts them
 SCREENS = "FEINSCHLIFF_DOC_SCREENS"
 Theme = Literal["light", "dark"]
-TALLEST = 1500  # px of a picture; what lies below is more of the same
-QUALITY = 60
+TALLEST = 1600
+QUALITY = 42
 
 
 @pytest.fixture
