@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from feinschliff import __version__
+from feinschliff.best_of import BestOf, NotOneOf, kl_bound
 from feinschliff.child import FinishedAlready, prepare, train
 from feinschliff.choosing import NotTried, Wish
 from feinschliff.describing import describe_model
@@ -27,6 +28,7 @@ from feinschliff.trying import try_out
 
 TOLD = (
     ModelNotOpened,
+    NotOneOf,
     RowError,
     NeedsNotMet,
     NotFound,
@@ -97,6 +99,14 @@ def parser() -> argparse.ArgumentParser:
         "--max-new-tokens", type=int, default=160, metavar="N", help="the longest answer; %(default)s by default"
     )
     answers.add_argument("--seed", type=int, default=0, help="of what is drawn; %(default)s by default")
+    answers.add_argument(
+        "--best-of",
+        type=int,
+        default=1,
+        metavar="N",
+        help="write N answers and keep the one that --judge scores highest",
+    )
+    answers.add_argument("--judge", metavar="MODEL", help="the model that scores: a finished run's model folder")
     serves = _command(commands, "serve", "keep a model warm: JSON requests on stdin, answers on stdout", model)
     serves.formatter_class, serves.epilog = argparse.RawDescriptionHelpFormatter, REQUESTS
     _for_authors(commands, opening)
@@ -199,6 +209,7 @@ def _score(options: argparse.Namespace) -> int:
 
 def _answer(options: argparse.Namespace) -> int:
     prompts = read_prompts(options.prompts)
+    best_of = _best_of(options)
     answer(
         _opened(options),
         options.model,
@@ -208,8 +219,22 @@ def _answer(options: argparse.Namespace) -> int:
         top_p=options.top_p,
         max_new_tokens=options.max_new_tokens,
         seed=options.seed,
+        best_of=best_of,
     )
+    if best_of:
+        told = f"the best of {best_of.n}: at most {kl_bound(best_of.n):.2f} nats from the model's own answers"
+        print(f"{told}, without any training", file=sys.stderr)
     return 0
+
+
+def _best_of(options: argparse.Namespace) -> BestOf | None:
+    """Who chooses, and of how many. ModelNotOpened or NotOneOf before anything is written."""
+    if options.judge is None:
+        if options.best_of == 1:
+            return None
+        raise ModelNotOpened(f"the best of {options.best_of} needs a model that scores: say --judge MODEL too")
+    judge = argparse.Namespace(**{**vars(options), "model": options.judge})
+    return BestOf(_opened(judge), options.best_of, name=options.judge)
 
 
 def _serve(options: argparse.Namespace) -> int:

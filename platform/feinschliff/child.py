@@ -234,6 +234,7 @@ def _work(folder: Path, out: Path, job: JobFile, registry: Registry, stop: Stop)
         fingerprint=_fingerprint(job),
         stop=stop,
         checkpoints=folder / "checkpoints",
+        cache=opening.weights / "computed" / trainer.name,
     )
 
     run.state("loading")

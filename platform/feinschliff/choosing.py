@@ -156,7 +156,9 @@ def _filled(given: dict[str, Any], chosen: Chosen) -> dict[str, Any]:
 
 
 def models(wish: Wish, chosen: Chosen) -> dict[str, str]:
-    roles = chosen.about["needs"]["models"]
+    """Role -> model of those that were named, with tiny ones in roles that must be filled and were not."""
+    needed = chosen.about["needs"]["models"]
+    roles = {**needed, **chosen.about["needs"]["may_use"]}
     found: dict[str, str] = {}
     for one in wish.models:
         role, equals, ref = one.partition("=")
@@ -166,7 +168,7 @@ def models(wish: Wish, chosen: Chosen) -> dict[str, str]:
                 "nothing was done"
             )
         found[role] = str(Path(ref).resolve()) if Path(ref).is_dir() else ref
-    for role, verb in roles.items():
+    for role, verb in needed.items():
         if role not in found and verb in TINY and "tiny" in chosen.schemes:
             found[role] = TINY[verb]
         if role not in found:

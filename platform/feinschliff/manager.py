@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pluggy
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from feinschliff import hookspecs
 from feinschliff.launcher import Launcher
@@ -270,6 +270,17 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300] or "no message"
 
 
+def schema_of(config: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema that a form is made of: what a class says itself comes before what it inherits."""
+    schema = config.model_json_schema()
+    known: dict[str, Any] = schema.get("properties", {})
+    order = [
+        name for one in config.__mro__ for name in vars(one).get("__annotations__", {}) if name in config.model_fields
+    ]
+    names = [config.model_fields[name].alias or name for name in order]
+    return schema | {"properties": {name: known[name] for name in dict.fromkeys([*names, *known]) if name in known}}
+
+
 def listing(registry: Registry) -> dict[str, Any]:
     """The registry as a JSON object: every plugin, and what each offers with the plugin's name in it."""
     owners = {id(source): source for source in registry.owners.values()}.values()
@@ -282,7 +293,7 @@ def listing(registry: Registry) -> dict[str, Any]:
         "trainers": [
             {
                 **trainer.model_dump(mode="json", include=set(SHOWN)),
-                "schema": trainer.config.model_json_schema(),
+                "schema": schema_of(trainer.config),
                 "plugin": registry.owner(name).name,
                 "version": registry.owner(name).version,
             }

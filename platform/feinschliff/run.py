@@ -27,6 +27,7 @@ COMPLETE = "complete.json"
 TABLE_ROWS, TABLE_COLUMNS = 200, 20
 PLOT_SERIES, PLOT_POINTS = 8, 500
 MATRIX_LABELS = 100
+LONGEST_REPORT = 250_000  # bytes of one line; whoever listens throws longer ones away
 PROGRESS_EVERY_S = 0.25
 
 
@@ -84,6 +85,7 @@ class Run:
         fingerprint: str = "",
         stop: Stop | None = None,
         checkpoints: Path | None = None,
+        cache: Path | None = None,
     ) -> None:
         self.config: Any = config
         self.seed = seed
@@ -97,8 +99,19 @@ class Run:
         self._opened: dict[str, Any] = {}
         self._fingerprint = fingerprint
         self._checkpoints = checkpoints or folder / "checkpoints"
+        self._cache = cache or folder / "cache"
         self._last_progress = 0.0
         self._held_back: tuple[int, int] | None = None
+
+    @property
+    def cache(self) -> Path:
+        """A folder of this trainer's own that outlives the run, for what is dear to work out and can be worked out again.
+
+        Runs at work at the same time share it: write under a name of your own, rename when it is whole, and name files after
+        all that their content depends on. It may be emptied at any time, and what is found in it may be broken.
+        """
+        self._cache.mkdir(parents=True, exist_ok=True)
+        return self._cache
 
     @property
     def stopping(self) -> bool:
@@ -158,13 +171,14 @@ class Run:
     ) -> None:
         """A table for the run's page; a later one with the same title takes its place. At most 200 rows of 20 columns.
 
-        `note` says in a sentence how it is to be read. ValueError where a row has not as many cells as there are columns.
+        `note` says in a sentence how it is to be read. ValueError where a row has not one cell a column, or its texts
+        come to more than 250 kB.
         """
         if any(len(row) != len(columns) for row in rows):
             raise ValueError(f"table {title!r}: every row needs {len(columns)} cells, one a column")
         if len(rows) > TABLE_ROWS or len(columns) > TABLE_COLUMNS:
             raise ValueError(f"table {title!r}: at most {TABLE_ROWS} rows of {TABLE_COLUMNS} columns are shown")
-        emit("report", kind="table", title=title, note=note, columns=list(columns), rows=[list(row) for row in rows])
+        _report(kind="table", title=title, note=note, columns=list(columns), rows=[list(row) for row in rows])
 
     def plot(
         self,
@@ -183,7 +197,7 @@ class Run:
         if len(series) > PLOT_SERIES or any(len(points) > PLOT_POINTS for points in series.values()):
             raise ValueError(f"plot {title!r}: at most {PLOT_SERIES} series of {PLOT_POINTS} points are shown")
         found = {name: [[float(a), float(b)] for a, b in points] for name, points in series.items()}
-        emit("report", kind=kind, title=title, note=note, x=x, y=y, series=found)
+        _report(kind=kind, title=title, note=note, x=x, y=y, series=found)
 
     def matrix(self, title: str, labels: Sequence[str], counts: Sequence[Sequence[float]], *, note: str = "") -> None:
         """A square of counts for the run's page, true labels down and the model's across, as a confusion matrix is read.
@@ -192,7 +206,7 @@ class Run:
         """
         if len(labels) > MATRIX_LABELS or len(counts) != len(labels) or any(len(row) != len(labels) for row in counts):
             raise ValueError(f"matrix {title!r}: one row and one column a label, and at most {MATRIX_LABELS} labels")
-        emit("report", kind="matrix", title=title, note=note, labels=list(labels), counts=[list(row) for row in counts])
+        _report(kind="matrix", title=title, note=note, labels=list(labels), counts=[list(row) for row in counts])
 
     def state(self, state: str, message: str = "") -> None:
         """What it is at: loading, training, evaluating, saving."""
@@ -235,6 +249,16 @@ class Run:
             if marker.get("fingerprint") == self._fingerprint:
                 return path
         return None
+
+
+def _report(*, kind: str, title: str, note: str, **content: object) -> None:
+    """A table or a picture, as one line of the protocol. ValueError where nobody would hear it."""
+    if not title.strip():
+        raise ValueError(f"a {kind} needs a title: a later one with the same title takes its place")
+    size = len(json.dumps(plain(content)))
+    if size > LONGEST_REPORT:
+        raise ValueError(f"{title!r} is too large to show: {size} bytes as JSON, at most {LONGEST_REPORT}")
+    emit("report", kind=kind, title=title, note=note, **content)
 
 
 def _complete(parent: Path) -> list[Path]:

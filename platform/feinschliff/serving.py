@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from feinschliff.best_of import BestOf, NotOneOf
 from feinschliff.manager import Registry, load
 from feinschliff.model import MODEL_FILE, AnyModel, ModelNotOpened, Opening, describe, open_model, verbs_of
 from feinschliff.rows import RowError, check_row
@@ -106,31 +107,43 @@ def answer(
     max_new_tokens: int,
     seed: int,
     batch: int = 32,
+    best_of: BestOf | None = None,
 ) -> None:
-    """One answer a temperature for every prompt, written beside it. Prompts of like length share a batch."""
+    """One answer a temperature for every prompt, written beside it. Prompts of like length share a batch.
+
+    With `best_of` each is the best of several; `scores` are then the judge's of the answers, `best_of` how many each was
+    chosen from.
+    """
     if "generate" not in verbs_of(model):
         raise ModelNotOpened(f"{name} cannot generate; it can {', '.join(verbs_of(model)) or 'nothing'}")
+    if best_of and best_of.n > 1 and 0 in temperatures:
+        raise NotOneOf("at temperature 0 all answers are the same, and there is no best one; nothing was written")
     order = sorted(range(len(prompts)), key=lambda place: len(str(prompts[place]["prompt"])))
     written: list[list[str]] = [[] for _ in prompts]
+    scores: list[list[float | None]] = [[] for _ in prompts]
     total, done = len(order) * len(temperatures), 0
+    batch = max(1, batch // best_of.n) if best_of else batch
     for turn, temperature in enumerate(temperatures):
+        asked: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "top_p": top_p}
         for start in range(0, len(order), batch):
             places = order[start : start + batch]
-            texts = model.generate(
-                [prompts[place]["prompt"] for place in places],
-                n=1,
-                max_new_tokens=max_new_tokens,
-                temperature=temperature,
-                top_p=top_p,
-                seed=seed + 1_000_003 * turn + start,
-            )
-            for place, text in zip(places, texts, strict=True):
-                written[place].append(text[0])
+            asked["seed"] = seed + 1_000_003 * turn + start
+            together = [prompts[place]["prompt"] for place in places]
+            if best_of:
+                for place, best in zip(places, best_of.write(model, together, **asked), strict=True):
+                    written[place].append(best.text)
+                    scores[place].append(plain(best.score))
+            else:
+                for place, texts in zip(places, model.generate(together, n=1, **asked), strict=True):
+                    written[place].append(texts[0])
             done += len(places)
             emit("progress", done=done, total=total)
-    sources = [f"{name} T={temperature:g}" for temperature in temperatures]
+    chosen = f" best of {best_of.n} by {best_of.name}" if best_of else ""
+    told = {"sources": [f"{name} T={temperature:g}{chosen}" for temperature in temperatures]}
     draft = out.with_name(f".{out.name}.draft")
     with draft.open("w", encoding="utf-8") as file:
-        for prompt, responses in zip(prompts, written, strict=True):
-            file.write(json.dumps({**prompt, "responses": responses, "sources": sources}, ensure_ascii=False) + "\n")
+        for prompt, responses, scored in zip(prompts, written, scores, strict=True):
+            line = {**prompt, "responses": responses, **told}
+            line |= {"scores": scored, "best_of": best_of.n} if best_of else {}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
     draft.replace(out)

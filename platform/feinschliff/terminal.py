@@ -72,6 +72,8 @@ class Screen:
         self.out, self.live = out, out.isatty()
         self.metrics: dict[str, list[Point]] = {}
         self.recalled: set[str] = set()  # metrics whose points are all of an earlier attempt
+        self.reports: dict[str, dict[str, Any]] = {}  # by title; shown when it has ended
+        self.pairs: dict[str, dict[str, Any]] = {}  # samples with a text from before, by prompt
         self.state, self.done, self.total = "starting", 0, 0
         self.began: tuple[float, int] | None = None  # when progress was first heard of, and how far it was
         self.drawn, self.last = 0, 0.0
@@ -113,6 +115,10 @@ class Screen:
                 self.done, self.total = told["done"], told["total"]
                 self.began = self.began or (time.monotonic(), self.done)
                 self.state = "training" if self.state in ("starting", "loading") else self.state
+            case "report":
+                self.reports[told["title"]] = told
+            case "sample" if told.get("before") is not None:
+                self.pairs[json.dumps(told.get("prompt"))] = told
             case "state" if told["state"] != "done":
                 self.state = told["state"] + (f", {told['message']}" if told.get("message") else "")
         return True
@@ -193,6 +199,9 @@ def offers(listing: dict[str, Any]) -> list[str]:
             lines.append(f"    {one['name']}: {one['summary']}")
             takes = [f"{' or '.join(one['needs']['rows'])} rows"]
             takes += [f"a model that can {verb} ({role})" for role, verb in one["needs"]["models"].items()]
+            takes += [
+                f"if you like, a model that can {verb} ({role})" for role, verb in one["needs"]["may_use"].items()
+            ]
             lines.append(f"        from {', '.join(takes)}; makes a model that can {', '.join(one['yields'])}")
             lines += [
                 f"        {name}: {_setting(about)}" for name, about in one["schema"].get("properties", {}).items()

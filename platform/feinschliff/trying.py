@@ -20,6 +20,7 @@ from feinschliff.choosing import Chosen, NotTried, Wish, choose, models, setting
 from feinschliff.finding import importing
 from feinschliff.rows import PROJECTIONS, RowError, WrongKind, group_of, kind_of, read_rows
 from feinschliff.run import COMPLETE
+from feinschliff.showing import shown
 from feinschliff.terminal import STOPPING, Screen, table
 from feinschliff.trainer import API_VERSION, NeedsNotMet
 
@@ -186,7 +187,8 @@ def _tell(folder: Path, chosen: Chosen, status: int, wish: Wish, screen: Screen)
     again = shlex.join(["python", "-m", "feinschliff", *_again(folder, wish)])
     if status == EXIT["succeeded"]:
         numbers = table(found["numbers"])
-        lines = [f"Done in {found['seconds']:.1f} s.", "", *numbers, *[""] * bool(numbers)]
+        told = shown(screen.reports, list(screen.pairs.values()))
+        lines = [f"Done in {found['seconds']:.1f} s.", *told, "", *numbers, *[""] * bool(numbers)]
         lines.append(f"The model: {_short(folder / 'model')}")
         lines += [f"    {_path(chosen)}{command}" for command in _commands(folder, chosen)]
         sys.stdout.write("\n".join(lines) + "\n")

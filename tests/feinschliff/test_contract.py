@@ -11,12 +11,21 @@ from pydantic import BaseModel, Field, ValidationError
 
 import feinschliff
 from feinschliff import API_VERSION, Needs, Trainer
+from feinschliff.manager import schema_of
 from feinschliff.trainer import config_faults
 
 ROOT = Path(__file__).resolve().parents[2]
 PLATFORM = Path(feinschliff.__file__).resolve().parents[1]
 HEAVY = ("torch", "django", "transformers", "numpy")
-BUILT_INS = ("plugins.base_models", "plugins.reward_model", "plugins.local_launcher")
+BUILT_INS = (
+    "plugins.base_models",
+    "plugins.reward_model",
+    "plugins.comparative_ranking",
+    "plugins.ppo",
+    "plugins.preference",
+    "plugins.supervised",
+    "plugins.local_launcher",
+)
 
 
 class Settings(BaseModel):
@@ -124,3 +133,19 @@ def test_every_config_field_needs_a_default_help_and_limits() -> None:
 def test_needs_name_known_rows_and_verbs(needs: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Needs(**needs)
+
+
+def test_a_form_begins_with_a_trainers_own_settings_and_ends_with_what_all_share() -> None:
+    class Shared(BaseModel):
+        rate: float = Field(default=0.1, ge=0, le=1, description="A rate.")
+
+    class Family(Settings, Shared):
+        rows: int = Field(default=1, ge=1, le=9, description="How many rows.")
+
+    class Own(Family):
+        other: str = Field(default="", alias="loss", description="Which loss.")
+        rate: float = Field(default=0.5, ge=0, le=1, description="A rate of its own.")
+
+    schema = schema_of(Own)
+    assert list(schema["properties"]) == ["loss", "rate", "rows", "steps"]
+    assert schema["properties"] == Own.model_json_schema()["properties"]

@@ -184,13 +184,18 @@ class Bench:
             "config": dict(self.config.get(trainer, {})),
             "seed": seed,
             "rows": {"train": "train.jsonl", "heldout": "heldout.jsonl"},
-            "models": {role: {"ref": self.model_for(role, verb)} for role, verb in about["needs"]["models"].items()},
+            "models": {role: {"ref": ref} for role, ref in self.cast(about["needs"]).items()},
             "plugins": self.modules,
             "weights": str(self.folder / "weights"),
             "resources": {"device": "cpu"},
         }
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         return folder
+
+    def cast(self, needs: Mapping[str, Any]) -> dict[str, str]:
+        """Who plays which role: those that must be filled, and of those that may be only what was named."""
+        named = {role: self.models[role] for role in needs.get("may_use", {}) if role in self.models}
+        return {role: self.model_for(role, verb) for role, verb in needs["models"].items()} | named
 
     def model_for(self, role: str, verb: str) -> str:
         if role in self.models:
