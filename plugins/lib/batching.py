@@ -2,15 +2,23 @@
 
 Departs from plain bucketing: rows of the same prompt come into the same batch where they fit, and a sequence that several
 of them share counts once, since it will go through the model once. InstructGPT (section 3.5) found that comparisons of one
-prompt that are scattered over batches overfit within an epoch.
+prompt that are scattered over batches overfit within an epoch. A prompt that several sequences share counts once too where
+the model runs it once: then the cost is `KWay.tokens`, and a sequence's length is what `KWay.length` makes of it.
 """
 
 import random
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from typing import Any, TypeVar
 
 T = TypeVar("T")
-Lengths = Mapping[Hashable, int]
+Size = Any  # an int of tokens, or what `cost` understands (plugins.lib.sharing.Length)
+Lengths = Mapping[Hashable, Size]
+Cost = Callable[[Collection[Size]], float]
+
+
+def padded(lengths: Collection[int]) -> int:
+    """The tokens of a batch of sequences that are all padded to the longest."""
+    return len(lengths) * max(lengths, default=0)
 
 
 def batches(
@@ -22,6 +30,7 @@ def batches(
     seed: int,
     epoch: int,
     most: int = 64,
+    cost: Cost = padded,
 ) -> list[list[T]]:
     """The epoch's batches. `lengths` gives a row's sequences and how many tokens each has.
 
@@ -34,23 +43,32 @@ def batches(
     together: dict[Hashable, list[T]] = {}
     for row in order:
         together.setdefault(prompt(row), []).append(row)
-    longest = {key: max(max(lengths(row).values()) for row in found) for key, found in together.items()}
+    longest = {
+        key: max((_tokens(size) for row in found for size in lengths(row).values()), default=0)
+        for key, found in together.items()
+    }
     ordered = [row for key in sorted(together, key=longest.__getitem__) for row in together[key]]
-    found = packed(ordered, lengths, budget=budget, most=most)
+    found = packed(ordered, lengths, budget=budget, most=most, cost=cost)
     rng.shuffle(found)
     return found
 
 
-def packed(rows: Sequence[T], lengths: Callable[[T], Lengths], *, budget: int, most: int = 64) -> list[list[T]]:
-    """Neighbouring rows packed into batches, order kept: different sequences times the longest stays in the budget."""
+def packed(
+    rows: Sequence[T], lengths: Callable[[T], Lengths], *, budget: int, most: int = 64, cost: Cost = padded
+) -> list[list[T]]:
+    """Neighbouring rows packed into batches, order kept: the cost of each batch's different sequences is in the budget."""
     found: list[list[T]] = []
     current: list[T] = []
-    held: dict[Hashable, int] = {}
+    held: dict[Hashable, Size] = {}
     for row in rows:
         wider = held | dict(lengths(row))
-        if current and (len(current) >= most or len(wider) * max(wider.values()) > budget):
+        if current and (len(current) >= most or cost(wider.values()) > budget):
             found.append(current)
             current, wider = [], dict(lengths(row))
         current.append(row)
         held = wider
     return [*found, current] if current else found
+
+
+def _tokens(size: Size) -> int:
+    return size if isinstance(size, int) else size.head + size.tail

@@ -39,21 +39,41 @@ def encode(
     keep: Keep = "start",
 ) -> Encoded | None:
     """The sequence, its prompt cut to fit (its start or its end kept); None when the answer alone does not fit."""
-    answer = answer_ids(tokenizer, completion)
+    return encode_answers(tokenizer, prompt, [completion], causal=causal, max_length=max_length, keep=keep)[0]
+
+
+def encode_answers(
+    tokenizer: Tokenizer,
+    prompt: str | list[dict[str, str]],
+    completions: Sequence[str],
+    *,
+    causal: bool,
+    max_length: int,
+    keep: Keep = "start",
+) -> list[Encoded | None]:
+    """A sequence an answer, None for one that alone does not fit. All have the prompt as the longest of the rest leaves it.
+
+    So answers are compared on equal terms, and share their prompt in the K-way engine.
+    """
+    tails = [answer_ids(tokenizer, completion) for completion in completions]
     if causal:
         asked = prompt_as_asked(tokenizer, prompt)
-        head, tail = tokenizer(asked, add_special_tokens=False)["input_ids"], [*answer, tokenizer.eos_token_id]
+        head = tokenizer(asked, add_special_tokens=False)["input_ids"]
+        tails = [[*tail, tokenizer.eos_token_id] for tail in tails]
         frame: tuple[list[int], list[int], list[int]] = ([], [], [])
     else:
-        head, tail = tokenizer(prompt_text(prompt), add_special_tokens=False)["input_ids"], answer
+        head = tokenizer(prompt_text(prompt), add_special_tokens=False)["input_ids"]
         frame = ([tokenizer.cls_token_id], [tokenizer.sep_token_id], [tokenizer.sep_token_id])
-    room = max_length - len(tail) - sum(map(len, frame))
-    if room < 0:
-        return None
+    most = max_length - sum(map(len, frame))
+    room = most - max((len(tail) for tail in tails if len(tail) <= most), default=0)
     kept = head if len(head) <= room else head[:room] if keep == "start" else head[len(head) - room :]
-    first, second = [*frame[0], *kept, *frame[1]], [*tail, *frame[2]]
-    types = [0] * len(first) + [1] * len(second)
-    return Encoded(first + second, types, cut=len(kept) < len(head))
+    first = [*frame[0], *kept, *frame[1]]
+    return [
+        Encoded([*first, *tail, *frame[2]], [0] * len(first) + [1] * len([*tail, *frame[2]]), cut=len(kept) < len(head))
+        if len(tail) <= most
+        else None
+        for tail in tails
+    ]
 
 
 def prompt_as_asked(tokenizer: Tokenizer, prompt: str | list[dict[str, str]]) -> str:
