@@ -21,18 +21,24 @@ def add_lora(model: Loaded, lora: Lora, *, task: str, train_too: Sequence[str] =
     """
     if not lora.lora_rank:
         return model
-    from peft import LoraConfig, get_peft_model
+    from peft import get_peft_model
 
-    return get_peft_model(
-        model,
-        LoraConfig(
-            task_type=task,
-            r=lora.lora_rank,
-            lora_alpha=lora.lora_alpha or 2 * lora.lora_rank,
-            lora_dropout=lora.lora_dropout,
-            target_modules=ALL_LINEAR,
-            modules_to_save=list(train_too) or None,
-        ),
+    return get_peft_model(model, lora_config(lora, task=task, train_too=train_too))
+
+
+def lora_config(lora: Lora, *, task: str, train_too: Sequence[str] = ()) -> Loaded:
+    """The same as peft's own record, for trainers that put the adapters on themselves; None where the rank is 0."""
+    if not lora.lora_rank:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        task_type=task,
+        r=lora.lora_rank,
+        lora_alpha=lora.lora_alpha or 2 * lora.lora_rank,
+        lora_dropout=lora.lora_dropout,
+        target_modules=ALL_LINEAR,
+        modules_to_save=list(train_too) or None,
     )
 
 

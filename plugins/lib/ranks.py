@@ -55,18 +55,15 @@ def total(run: Run, value: float) -> float:
     return float(summed.item())
 
 
-def gathered(run: Run, values: Sequence[float]) -> list[float]:
-    """The numbers of all ranks, put together in the order that `share` took apart."""
+def gathered(run: Run, values: Sequence[T]) -> list[T]:
+    """What all ranks have found, put together in the order that `share` took apart."""
     if run.ranks == 1:
         return list(values)
     from torch import distributed
 
-    parts: list[list[float]] = [[] for _ in range(run.ranks)]
+    parts: list[list[T]] = [[] for _ in range(run.ranks)]
     distributed.all_gather_object(parts, list(values))
-    found = [0.0] * sum(map(len, parts))
-    for rank, part in enumerate(parts):
-        found[rank :: run.ranks] = part
-    return found
+    return [part[row] for row in range(max(map(len, parts))) for part in parts if row < len(part)]
 
 
 def add_gradients(run: Run, parameters: Iterable["torch.nn.Parameter"]) -> None:

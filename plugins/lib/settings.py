@@ -34,3 +34,17 @@ class Optimizer(BaseModel):
     warmup: float = Field(default=0.1, ge=0, le=0.9, description="Share of all steps over which the step size rises.")
     weight_decay: float = Field(default=0.01, ge=0, le=1, description="Pull of the weights towards zero (AdamW).")
     max_grad_norm: float = Field(default=1.0, gt=0, le=100, description="Longer gradients are shortened to this.")
+
+
+class Samples(BaseModel):
+    """What a trained model writes to held-out prompts, beside what its base wrote."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    samples: int = Field(
+        default=16, ge=0, le=512, description="Held-out prompts that are answered before and after training; 0: none."
+    )
+    sample_tokens: int = Field(default=64, ge=1, le=4096, description="Longest of those answers, in tokens.")
+    sample_temperature: float = Field(
+        default=0.7, ge=0, le=2, description="Of those answers; 0 takes the likeliest token each time."
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from plugins.lib.devices import choose_device
 from plugins.lib.encoding import prompt_as_asked
+from plugins.lib.rollout import sample
 from plugins.lib.weights import loading
 
 if TYPE_CHECKING:
@@ -104,36 +105,22 @@ class CausalModel(EncoderModel):
         seed: int = 0,
     ) -> list[list[str]]:
         """`n` texts for each prompt. Seeded: the same call writes the same; the caller's random state is left alone."""
-        import torch
-
-        written: list[list[str]] = [[] for _ in prompts]
-        places = [place for place in range(len(prompts)) for _ in range(n)]
-        drawn = {"do_sample": True, "temperature": temperature, "top_p": top_p, "top_k": 0}
-        room = max(self._longest - max_new_tokens, 8)
-        with torch.random.fork_rng(), torch.inference_mode():
-            torch.manual_seed(seed)
-            for start in range(0, len(places), BATCH):
-                batch = places[start : start + BATCH]
-                inputs = self.tokenizer(
-                    [prompt_as_asked(self.tokenizer, prompts[place]) or self.tokenizer.eos_token for place in batch],
-                    padding=True,
-                    padding_side="left",
-                    truncation=True,
-                    max_length=room,
-                    add_special_tokens=False,
-                    return_tensors="pt",
-                ).to(self.device)
-                output = self.writer.generate(
-                    input_ids=inputs["input_ids"],
-                    attention_mask=inputs["attention_mask"],
-                    max_new_tokens=max_new_tokens,
-                    pad_token_id=self.tokenizer.pad_token_id,
-                    eos_token_id=self.tokenizer.eos_token_id,
-                    **(drawn if temperature > 0 else {"do_sample": False}),
-                )
-                fresh = output[:, inputs["input_ids"].shape[1] :]
-                for place, text in zip(
-                    batch, self.tokenizer.batch_decode(fresh, skip_special_tokens=True), strict=True
-                ):
-                    written[place].append(text.strip())
-        return written
+        ends, room = self.tokenizer.eos_token_id, max(self._longest - max_new_tokens, 8)
+        asked = [
+            self.tokenizer(prompt_as_asked(self.tokenizer, prompt), add_special_tokens=False)["input_ids"][:room]
+            or [ends]
+            for prompt in prompts
+        ]
+        written = sample(
+            self.writer,
+            [ids for ids in asked for _ in range(n)],
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            eos=ends,
+            pad=ends if self.tokenizer.pad_token_id is None else self.tokenizer.pad_token_id,
+            seed=seed,
+            batch=BATCH,
+            top_p=top_p,
+        )
+        texts = [self.tokenizer.decode(one.ids, skip_special_tokens=True).strip() for one in written]
+        return [texts[start : start + n] for start in range(0, len(texts), n)]
