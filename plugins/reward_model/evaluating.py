@@ -1,83 +1,142 @@
 """How good the scores are on held-out rows, beside what costs nothing: chance, a constant, the longer answer."""
 
+import hashlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from feinschliff.measuring import interval
-from feinschliff.rows import group_of
-from plugins.lib.agreement import kendall_tau, right_pairs
-from plugins.lib.encoding import Encoded
+from plugins.lib.agreement import compared, kendall_tau
+from plugins.lib.calibration import brier, calibration_error, fitted_temperature
+from plugins.reward_model.reading import Judged
 
 FEW_GROUPS = 8
+Scores = Sequence[Sequence[float]]  # of each row's answers
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A row ready for training or evaluation: its answers encoded, with what people said about them."""
+class Comparison:
+    """Two answers that people told apart: `margin` is the better one's score minus the other's, `longer` its length minus
+    the other's, in characters. `unit` is what a bootstrap draws."""
 
-    sequences: tuple[Encoded, ...]
-    ranks: tuple[int | None, ...]
-    lengths: tuple[int, ...]
-    weight: float
-    margin: float | None
-    group: str
-    prompt: str
+    row: Judged
+    better: int
+    worse: int
+    margin: float
+    longer: int
+    unit: Hashable
 
-    @cached_property
-    def lengths_by_sequence(self) -> dict[Hashable, int]:
-        """The row's different sequences, and how many tokens each has."""
-        return {tuple(sequence.ids): len(sequence.ids) for sequence in self.sequences}
+    @property
+    def right(self) -> float:
+        return _right(self.margin)
 
-
-def accuracy(rows: Sequence[Judged], scores: Sequence[Sequence[float]]) -> float | None:
-    """Share of held-out comparisons that the scores get right; None where there is none."""
-    results = [right_pairs(row.ranks, found) for row, found in zip(rows, scores, strict=True)]
-    total = sum(count for _, count in results)
-    return sum(right for right, _ in results) / total if total else None
+    @property
+    def longer_is_right(self) -> float:
+        return _right(self.longer)
 
 
-def measured(rows: Sequence[Judged], scores: Sequence[Sequence[float]], untrained: float | None) -> dict[str, Any]:
-    """The final numbers. With fewer than eight groups intervals are resampled by row, since so few groups give none."""
-    model = [right_pairs(row.ranks, found) for row, found in zip(rows, scores, strict=True)]
-    longer = [right_pairs(row.ranks, row.lengths) for row in rows]
-    counts = [count for _, count in model]
-    total, groups = sum(counts), {row.group for row in rows}
-    numbers: dict[str, Any] = {"pairs/heldout": total, "prompts/heldout": len({row.prompt for row in rows})}
-    numbers |= {"groups/heldout": len(groups)}
-    if not total:
+def _right(difference: float) -> float:
+    """1 for the right order, 0 for the wrong one, one half for a tie."""
+    return (difference > 0) + 0.5 * (difference == 0)
+
+
+def comparisons(rows: Sequence[Judged], scores: Scores) -> list[Comparison]:
+    """All pairs that people told apart. With fewer than eight groups the rows are the units: so few give no interval."""
+    by_group = len({row.group for row in rows}) >= FEW_GROUPS
+    return [
+        Comparison(
+            row=row,
+            better=better,
+            worse=worse,
+            margin=found[better] - found[worse],
+            longer=row.lengths[better] - row.lengths[worse],
+            unit=row.group if by_group else place,
+        )
+        for place, (row, found) in enumerate(zip(rows, scores, strict=True))
+        for better, worse in compared(row.ranks)
+    ]
+
+
+def accuracy(rows: Sequence[Judged], scores: Scores) -> float | None:
+    """Share of comparisons that the scores get right; None where there is none."""
+    found = comparisons(rows, scores)
+    return sum(one.right for one in found) / len(found) if found else None
+
+
+def share(values: Sequence[float], units: Sequence[Hashable], name: str) -> dict[str, float | None]:
+    """A mean and its 95 % interval, `name`, `name/low`, `name/high`; None for all where there is nothing."""
+    if not values:
+        return dict.fromkeys((name, f"{name}/low", f"{name}/high"))
+    low, high = interval(values, [1.0] * len(values), [str(unit) for unit in units])
+    return {name: sum(values) / len(values), f"{name}/low": low, f"{name}/high": high}
+
+
+def measured(rows: Sequence[Judged], scores: Scores, untrained: float | None) -> dict[str, Any]:
+    """The final numbers."""
+    found = comparisons(rows, scores)
+    numbers: dict[str, Any] = {
+        "pairs/heldout": len(found),
+        "prompts/heldout": len({row.prompt for row in rows}),
+        "groups/heldout": len({row.group for row in rows}),
+    }
+    if not found:
         return numbers
-    units = [row.group if len(groups) >= FEW_GROUPS else str(place) for place, row in enumerate(rows)]
-    low, high = interval([right for right, _ in model], counts, units)
-    gains = [right - other for (right, _), (other, _) in zip(model, longer, strict=True)]
-    gain_low, gain_high = interval(gains, counts, units)
-    taus = [tau for row, found in zip(rows, scores, strict=True) if (tau := kendall_tau(row.ranks, found)) is not None]
-    return numbers | {
-        "accuracy/model": sum(right for right, _ in model) / total,
-        "accuracy/model/low": low,
-        "accuracy/model/high": high,
+    units = [one.unit for one in found]
+    gains = [one.right - one.longer_is_right for one in found]
+    baselines = {
         "accuracy/random": 0.5,
         "accuracy/constant": 0.5,
-        "accuracy/longer": sum(right for right, _ in longer) / total,
+        "accuracy/longer": sum(one.longer_is_right for one in found) / len(found),
         "accuracy/untrained": untrained,
-        "gain/over-longer": sum(gains) / total,
-        "gain/over-longer/low": gain_low,
-        "gain/over-longer/high": gain_high,
-        "tau/model": sum(taus) / len(taus) if taus else None,
+    }
+    return (
+        numbers
+        | share([one.right for one in found], units, "accuracy/model")
+        | baselines
+        | share(gains, units, "gain/over-longer")
+        | _taus(rows, scores)
+        | calibrated(found)
+    )
+
+
+def _taus(rows: Sequence[Judged], scores: Scores) -> dict[str, float | None]:
+    """Kendall's tau-b of each ranking, the mean over rankings with its interval; beside it the longer answer's."""
+    by_group = len({row.group for row in rows}) >= FEW_GROUPS
+    taus, lengths, units = [], [], []
+    for place, (row, found) in enumerate(zip(rows, scores, strict=True)):
+        tau = kendall_tau(row.ranks, found)
+        if tau is not None:
+            taus.append(tau)
+            lengths.append(kendall_tau(row.ranks, row.lengths) or 0.0)  # all of one length: it tells nothing apart
+            units.append(row.group if by_group else place)
+    longer = sum(lengths) / len(lengths) if lengths else None
+    return share(taus, units, "tau/model") | {"tau/random": 0.0, "tau/longer": longer}
+
+
+def calibrated(found: Sequence[Comparison]) -> dict[str, float | None]:
+    """ECE and Brier score as they are; and on one half of the groups after a temperature fitted on the other half."""
+    margins = [one.margin for one in found]
+    fitting, measuring = halves(found)
+    numbers: dict[str, float | None] = {
+        "ece/model": calibration_error(margins),
+        "brier/model": brier(margins),
+        "brier/random": 0.25,
+    }
+    if not fitting or not measuring:
+        return numbers
+    temperature = fitted_temperature(fitting)
+    return numbers | {
+        "temperature": temperature,
+        "ece/before-temperature": calibration_error(measuring),
+        "ece/after-temperature": calibration_error(measuring, temperature),
+        "brier/before-temperature": brier(measuring),
+        "brier/after-temperature": brier(measuring, temperature),
     }
 
 
-def judged(row: dict[str, Any], sequences: Sequence[Encoded]) -> Judged:
-    """A ranking or pair row with its encoded answers; a pair is a ranking of two."""
-    pair = "chosen" in row
-    texts = [row["chosen"], row["rejected"]] if pair else row["completions"]
-    return Judged(
-        sequences=tuple(sequences),
-        ranks=(1, 2) if pair else tuple(row["ranks"]),
-        lengths=tuple(map(len, texts)),
-        weight=row["weight"],
-        margin=row.get("margin"),
-        group=group_of(row),
-        prompt=group_of({**row, "group": ""}),
-    )
+def halves(found: Sequence[Comparison]) -> tuple[list[float], list[float]]:
+    """The margins of every other group, in an order that has nothing to do with what is in them, and of the rest."""
+    units = {one.unit for one in found}
+    ordered = sorted(units, key=lambda unit: hashlib.sha256(f"half/{unit}".encode()).digest())
+    first = set(ordered[::2])
+    return [one.margin for one in found if one.unit in first], [one.margin for one in found if one.unit not in first]

@@ -2,7 +2,10 @@
 
 import json
 import random
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,45 +16,61 @@ from feinschliff.measuring import interval
 from plugins.lib.agreement import kendall_tau, right_pairs
 from plugins.lib.batching import batches
 from plugins.lib.weights import check_folder
-from plugins.reward_model.loss import comparisons, pairwise_loss
+from plugins.reward_model.config import RewardModelConfig
+from plugins.reward_model.model import RewardModel
+from plugins.reward_model.outputs import Outputs
+from plugins.reward_model.reading import as_rankings, read
 
 RANKS = st.lists(st.none() | st.integers(1, 5), min_size=2, max_size=6)
 
 
+@pytest.fixture(scope="module")
+def tiny(weights: Path) -> Callable[..., RewardModel]:
+    """A fresh reward model on a tiny base: tiny("causal", heads=2, max_length=64)."""
+
+    def opened(kind: str, outputs: Outputs | None = None, **config: Any) -> RewardModel:  # noqa: ANN401
+        from plugins.base_models.opening import open_tiny
+        from plugins.reward_model.starting import from_base
+
+        settings = RewardModelConfig(**{"max_length": 128, **config})
+        folder = open_tiny(f"tiny:{kind}", Opening(weights=weights)).folder
+        made = outputs or Outputs(heads=settings.heads)
+        return from_base(folder, settings, causal=kind == "causal", outputs=made, seed=0, device="cpu")
+
+    return opened
+
+
+ROWS: list[dict[str, Any]] = [
+    {"prompt": "One", "completions": ["a b c", "a", "b c d e f g"], "ranks": [2, 1, 3], "weight": 1.0},
+    {"prompt": "Two, longer", "completions": ["x", "y z", "w", "v u t"], "ranks": [1, 2, 2, None], "weight": 0.5},
+    {"prompt": "Three", "chosen": "good", "rejected": "bad one", "margin": 0.7, "weight": 2.0},
+]
+
+
 @pytest.mark.parametrize("kind", ["encoder", "causal"])
-def test_one_forward_an_answer_gives_the_loss_and_gradients_of_exploded_pairs(kind: str, weights: Path) -> None:
+def test_one_forward_an_answer_gives_the_loss_and_gradients_of_exploded_pairs(
+    kind: str, tiny: Callable[..., RewardModel]
+) -> None:
     import torch
     from torch.nn.functional import logsigmoid
 
-    from plugins.base_models.opening import open_tiny
-    from plugins.reward_model.evaluating import judged
-    from plugins.reward_model.model import from_base
-    from plugins.reward_model.training import batch_loss
+    from plugins.reward_model.learning import Objective
 
-    folder = open_tiny(f"tiny:{kind}", Opening(weights=weights)).folder
-    reward = from_base(folder, causal=kind == "causal", max_length=128, keep="start", dropout=0.0, seed=0, device="cpu")
-    rows = [
-        {"prompt": "One", "completions": ["a b c", "a", "b c d e f g"], "ranks": [2, 1, 3], "weight": 1.0},
-        {"prompt": "Two, longer", "completions": ["x", "y z", "w", "v u t"], "ranks": [1, 2, 2, None], "weight": 0.5},
-        {"prompt": "Three", "chosen": "good", "rejected": "bad one", "margin": 0.7, "weight": 2.0},
-    ]
-    texts = [row.get("completions") or [row["chosen"], row["rejected"]] for row in rows]
-    encoded = [[reward.encode(row["prompt"], text) for text in found] for row, found in zip(rows, texts, strict=True)]
-    batch = [judged(row, found) for row, found in zip(rows, encoded, strict=True)]
-
-    flat = batch_loss(reward, batch)
+    reward = tiny(kind)
+    batch = read(as_rankings(ROWS), reward.encode).rows
+    flat = Objective(reward, "pairwise")(batch)
     flat.backward()
     gradients = [weight.grad.clone() for weight in reward.model.parameters() if weight.grad is not None]
     reward.model.zero_grad()
 
     total, weight_sum = torch.zeros(()), 0.0
-    for row, found in zip(batch, encoded, strict=True):
-        known = [(rank, one) for rank, one in zip(row.ranks, found, strict=True) if rank is not None]
+    for row in batch:
+        known = [(rank, one) for rank, one in zip(row.ranks, row.sequences, strict=True) if rank is not None]
         losses = []
         for number, (rank, one) in enumerate(known):
             for other_rank, other in known[number + 1 :]:
                 better, worse = (one, other) if rank <= other_rank else (other, one)
-                difference = reward.forward([better])[0] - reward.forward([worse])[0]
+                difference = reward.forward([better])[0, 0] - reward.forward([worse])[0, 0]
                 if rank == other_rank:
                     losses.append(-(logsigmoid(difference) + logsigmoid(-difference)) / 2)
                 else:
@@ -67,42 +86,36 @@ def test_one_forward_an_answer_gives_the_loss_and_gradients_of_exploded_pairs(ki
 
 
 @pytest.mark.parametrize("kind", ["encoder", "causal"])
-def test_padding_and_batch_mates_do_not_change_a_score(kind: str, weights: Path) -> None:
-    from plugins.base_models.opening import open_tiny
-    from plugins.reward_model.model import from_base
-
-    folder = open_tiny(f"tiny:{kind}", Opening(weights=weights)).folder
-    reward = from_base(folder, causal=kind == "causal", max_length=128, keep="end", dropout=0.0, seed=0, device="cpu")
-    alone = reward.score("Prompt", ["short"])[0]
-    together = reward.score("Prompt", ["a much longer answer with many words " * 3, "short"])[1]
+def test_padding_and_batch_mates_do_not_change_a_score(kind: str, tiny: Callable[..., RewardModel]) -> None:
+    reward = tiny(kind, prompt_keeps="end")
+    prompt, long = "Prompt " * 60, "a much longer answer with many words " * 3
+    alone = reward.score(prompt, ["short"])[0]
+    together = reward.score(prompt, [long, "short"])[1]
     assert alone == pytest.approx(together, abs=1e-5)
+    assert reward.score_each([prompt, "Other", prompt], ["short", "x", long]) == pytest.approx(
+        [alone, reward.score("Other", ["x"])[0], reward.score(prompt, [long])[0]], abs=1e-5
+    )
 
 
-@given(st.lists(RANKS, min_size=1, max_size=4))
-def test_comparisons_give_every_row_its_weight_and_no_unranked_answer(rows: list[list[int | None]]) -> None:
-    places, start = [], 0
-    for ranks in rows:
-        places.append(list(range(start, start + len(ranks))))
-        start += len(ranks)
-    found = comparisons(rows, places, [2.0] * len(rows), [None] * len(rows))
-    comparing = [ranks for ranks in rows if sum(rank is not None for rank in ranks) > 1]
-    assert sum(found.share) == pytest.approx(2.0 * len(comparing))
-    flat = [rank for ranks in rows for rank in ranks]
-    for first, second, label in zip(found.first, found.second, found.label, strict=True):
-        better, worse = flat[first], flat[second]
-        assert better is not None
-        assert worse is not None
-        assert label == (0.5 if better == worse else 1.0)
-        assert better <= worse
+def test_a_base_that_pads_with_its_end_of_text_gets_a_pad_token_of_its_own(tmp_path: Path, weights: Path) -> None:
+    """Or the end, at which the score is read, would be taken for padding."""
+    from transformers import AutoTokenizer
 
+    from plugins.base_models.opening import open_tiny
+    from plugins.reward_model.model import open_model
+    from plugins.reward_model.starting import from_base
 
-def test_a_tie_pulls_two_scores_together() -> None:
-    import torch
-
-    scores = torch.tensor([2.0, -1.0], requires_grad=True)
-    pairwise_loss(scores, comparisons([[1, 1]], [[0, 1]], [1.0], [None])).backward()
-    assert scores.grad is not None
-    assert scores.grad[0] > 0 > scores.grad[1]
+    base = shutil.copytree(open_tiny("tiny:causal", Opening(weights=weights)).folder, tmp_path / "base")
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.save_pretrained(base)
+    reward = from_base(base, RewardModelConfig(), causal=True, outputs=Outputs(), seed=0, device="cpu")
+    assert reward.tokenizer.pad_token_id != reward.tokenizer.eos_token_id
+    reward.save(tmp_path / "model")
+    opened = open_model(tmp_path / "model")
+    assert opened.model.config.pad_token_id == opened.tokenizer.pad_token_id != opened.tokenizer.eos_token_id
+    texts = ["", "river", "a longer answer than the others"]
+    assert opened.score("p", texts) == pytest.approx([reward.score("p", [text])[0] for text in texts], abs=1e-5)
 
 
 @given(RANKS, st.randoms(use_true_random=False))

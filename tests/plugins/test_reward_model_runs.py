@@ -41,7 +41,10 @@ def test_it_learns_a_planted_truth_better_than_every_baseline(run_folder: Make, 
     assert steps == sorted(steps)
     assert any("accuracy/heldout" in line["values"] for line in lines if line["type"] == "metric")
     assert [line for line in lines if line["type"] == "progress"][-1]["done"] == numbers["steps"]
-    assert {line["type"] for line in lines} == {"metric", "progress", "sample", "state"}
+    assert {line["type"] for line in lines} == {"metric", "progress", "report", "sample", "state"}
+    reports = {line["title"]: line for line in lines if line["type"] == "report"}
+    assert set(reports) == {"Accuracy by annotator", "Accuracy by length of people's choice", "Reliability"}
+    assert sum(row[1] for row in reports["Accuracy by length of people's choice"]["rows"]) == numbers["pairs/heldout"]
     about = json.loads((folder / "model" / "feinschliff-model.json").read_text())
     assert about["trainer"] == "reward-model"
     assert about["base"] == base
@@ -138,7 +141,7 @@ def test_too_few_rows_are_refused_before_anything_heavy_is_loaded(run_folder: Ma
     code, error = run_refused(folder)
     assert code == 2
     assert "torch" not in result(folder)["versions"]
-    assert error == "Reward model needs at least 8 rows to train on (ranking or pair); this snapshot has 3"
+    assert error == "Reward model needs at least 8 rows to train on (ranking or pair or rating); this snapshot has 3"
 
 
 def test_rows_that_compare_nothing_are_refused(run_folder: Make) -> None:
@@ -146,7 +149,8 @@ def test_rows_that_compare_nothing_are_refused(run_folder: Make) -> None:
     write_rows(folder / "train.jsonl", [{"prompt": "p", "completions": ["a", "b"], "ranks": [1, None]}] * 9)
     assert run_refused(folder) == (
         2,
-        "no row compares two answers that fit the model: nothing can be learned from these rows",
+        "no row tells two different answers apart that fit the model (all tied, not ranked, or the same text): "
+        "nothing can be learned from these rows",
     )
 
 

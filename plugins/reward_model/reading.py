@@ -1,0 +1,105 @@
+"""Rows as a reward model learns from them: answers encoded, with what people said about them and who said it.
+
+A pair becomes a ranking of two. The ratings that one person gave to answers of one prompt become a ranking, too: to learn
+from where a ranking loss is asked for, and to measure on in any case, so that all losses are measured alike.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from feinschliff.rows import group_of, pair_to_ranking, ratings_to_ranking
+from plugins.lib.encoding import Encoded
+
+MOST_RATED = 16  # answers in a ranking made of ratings: more are split into several, or one step might not fit memory
+Row = dict[str, Any]
+Encode = Callable[[Any, Sequence[str]], Sequence[Encoded | None]]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A row ready for training or evaluation. `targets`: a single answer's standardised ratings by aspect, None: not rated."""
+
+    sequences: tuple[Encoded, ...]
+    ranks: tuple[int | None, ...]
+    lengths: tuple[int, ...]  # characters
+    weight: float
+    margin: float | None
+    group: str
+    prompt: str
+    annotators: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    targets: tuple[float | None, ...] = ()
+
+    @cached_property
+    def keys(self) -> tuple[tuple[int, ...], ...]:
+        """What tells its sequences apart."""
+        return tuple(tuple(one.ids) for one in self.sequences)
+
+    @property
+    def compares(self) -> int:
+        """Pairs of different answers that people told apart: what there is to learn from the order."""
+        known = [(rank, key) for rank, key in zip(self.ranks, self.keys, strict=True) if rank is not None]
+        return sum(a != b and one != other for n, (a, one) in enumerate(known) for b, other in known[n + 1 :])
+
+    def weighing(self, weight: float) -> "Judged":
+        return replace(self, weight=weight)
+
+
+class Read(NamedTuple):
+    """Usable rows; how many were left out since an answer does not fit; how many had their prompt cut."""
+
+    rows: list[Judged]
+    left_out: int
+    cut: int
+
+
+def read(rows: Iterable[Row], encode: Encode, targets: Callable[[Row], Any] = lambda _row: ()) -> Read:
+    """Rankings (or single ratings, with their `targets`) encoded. `encode` gives one sequence an answer, None: too long."""
+    found, left_out, cut = [], 0, 0
+    for row in rows:
+        texts = row["completions"] if "completions" in row else [row["completion"]]
+        sequences = encode(row["prompt"], texts)
+        fitting = tuple(one for one in sequences if one is not None)
+        if len(fitting) < len(texts):
+            left_out += 1
+            continue
+        cut += any(one.cut for one in fitting)
+        found.append(_judged(row, texts, fitting, targets(row)))
+    return Read(found, left_out, cut)
+
+
+def _judged(row: Row, texts: Sequence[str], sequences: tuple[Encoded, ...], targets: Any) -> Judged:  # noqa: ANN401
+    sources = row.get("sources")
+    return Judged(
+        sequences=sequences,
+        ranks=tuple(row.get("ranks", [None] * len(texts))),
+        lengths=tuple(map(len, texts)),
+        weight=row.get("weight", 1.0),
+        margin=row.get("margin"),
+        group=group_of(row),
+        prompt=group_of({**row, "group": ""}),
+        annotators=tuple(row.get("annotators", ())),
+        sources=tuple(sources) if isinstance(sources, list) and len(sources) == len(texts) else (),
+        targets=tuple(targets),
+    )
+
+
+def as_rankings(rows: Sequence[Row], aspects: Iterable[str] | None = None) -> list[Row]:
+    """All rows as rankings: pairs as rankings of two, and the ratings by one person of one prompt's answers as one.
+
+    Only `aspects` count, where they are given. What cannot be ranked (a single rated answer) is left out.
+    """
+    found = [pair_to_ranking(row) if "chosen" in row else row for row in rows if "scores" not in row]
+    together: dict[Hashable, list[Row]] = {}
+    for row in rows:
+        if "scores" in row:
+            together.setdefault((group_of({**row, "group": ""}), tuple(row.get("annotators", ()))), []).append(row)
+    for rated in together.values():
+        for start in range(0, len(rated), MOST_RATED):
+            part = rated[start : start + MOST_RATED]
+            for ranking in ratings_to_ranking(part, aspects=aspects).rows:
+                sources = [one for row in part for one in row.get("sources") or [""]]
+                found.append(ranking | ({"sources": sources} if any(sources) else {}))
+    return found
