@@ -1,0 +1,108 @@
+"""Who takes part in a run: the policy, its reference, the critic, the reward model, and the prompts. Opened and checked."""
+
+import copy
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from feinschliff import NeedsNotMet, Run
+from plugins.lib.adapters import base_alone, has_lora
+from plugins.lib.policies import Policy, policy_from
+from plugins.lib.prompts import Asked, read
+from plugins.lib.rollout import Written, sample
+from plugins.lib.settings import Lora
+from plugins.ppo.critic import Critic, separate, shared
+
+if TYPE_CHECKING:
+    import torch
+
+Loaded = Any  # transformers' and peft's models, which carry no usable types
+LEAST_PROMPT = 8  # tokens that must be left for a prompt
+AT_ONCE = 64  # answers written side by side
+
+
+class Reference:
+    """The policy as it was before training (29): its base without the adapters, or a frozen copy where all is trained."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self._copy: Loaded = None
+        if not has_lora(policy.model):
+            self._copy = copy.deepcopy(policy.model).requires_grad_(False)
+
+    @contextmanager
+    def speaking(self) -> Iterator[Loaded]:
+        """The reference's model, for as long as the block lasts."""
+        if self._copy is not None:
+            yield self._copy
+            return
+        with base_alone(self._policy.model):
+            yield self._policy.model
+
+
+@dataclass
+class Cast:
+    """All that a run works with. `prompts` are sampled from, `heldout` are looked at."""
+
+    policy: Policy
+    reference: Reference
+    critic: Critic
+    reward: Any
+    prompts: list[Asked]
+    heldout: list[Asked]
+    left_out: int
+
+    def trained(self) -> tuple[dict[str, "torch.nn.Parameter"], dict[str, "torch.nn.Parameter"]]:
+        """The policy's and the critic's parameters that learn, by name."""
+        own = {name: weight for name, weight in self.policy.model.named_parameters() if weight.requires_grad}
+        return own, self.critic.trained()
+
+
+def opened(run: Run) -> Cast:
+    """Opens and checks everything before a step is taken. Raises NeedsNotMet, ModelNotOpened."""
+    config, base, reward = run.config, run.model("base"), run.model("reward")
+    folder = getattr(base, "folder", None)
+    if folder is None:
+        raise NeedsNotMet("the base has no folder of weights, so it cannot be trained")
+    lora = Lora(lora_rank=config.lora_rank, lora_alpha=config.lora_alpha)
+    policy = policy_from(folder, seed=run.seed, device=run.device, lora=lora)
+    policy.model.eval()  # no dropout anywhere, or the ratio would not begin at 1 (14, 28)
+    room = min(config.max_prompt_tokens, policy.longest - config.max_new_tokens)
+    if room < LEAST_PROMPT:
+        raise NeedsNotMet(
+            f"this base reads {policy.longest} tokens, of which {config.max_new_tokens} are for the answer "
+            f"(max_new_tokens): {max(room, 0)} are left for the prompt; set it to {policy.longest // 2} or less"
+        )
+    most = getattr(reward, "max_length", None)
+    if most is not None and most <= config.max_new_tokens:
+        raise NeedsNotMet(
+            f"the reward model reads {most} tokens, prompt and answer together; lower max_new_tokens "
+            f"({config.max_new_tokens}), or train a reward model with a larger max_length"
+        )
+    prompts, heldout = (read(run.rows(split), policy, room) for split in ("train", "heldout"))
+    if not prompts.prompts:
+        raise NeedsNotMet(f"no prompt fits the {room} tokens that are left for it: raise max_prompt_tokens")
+    critic = shared(policy) if config.critic == "shared" else separate(policy, folder, reward, lora)
+    left_out = prompts.left_out + heldout.left_out
+    return Cast(policy, Reference(policy), critic, reward, prompts.prompts, heldout.prompts, left_out)
+
+
+def write(model: Loaded, cast: Cast, prompts: Sequence[Asked], *, config: Any, key: str) -> list[Written]:  # noqa: ANN401
+    """An answer to each prompt. The key alone says which: nothing is drawn from a shared stream (5, 32)."""
+    return sample(
+        model,
+        [one.ids for one in prompts],
+        max_new_tokens=config.max_new_tokens,
+        temperature=config.temperature,
+        eos=cast.policy.eos,
+        pad=cast.policy.pad,
+        seed=int.from_bytes(hashlib.sha256(key.encode()).digest()[:6]),
+        batch=min(len(prompts), AT_ONCE) or 1,
+    )
+
+
+def text_of(cast: Cast, written: Written) -> str:
+    """The answer as people and the reward model read it: up to its EOS, without special tokens."""
+    return str(cast.policy.tokenizer.decode(written.ids, skip_special_tokens=True)).strip()

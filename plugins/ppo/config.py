@@ -1,0 +1,140 @@
+"""What can be set about a PPO run: form, command line and documentation are made of this."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class PPOConfig(BaseModel):
+    """Defaults after Huang et al. 2024 ("The N+ implementation details of RLHF with PPO") unless a field says otherwise."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    episodes: int = Field(default=2048, ge=1, le=10_000_000, description="Answers sampled in all, over the whole run.")
+    batch: int = Field(
+        default=64, ge=1, le=8192, description="Answers sampled before each round of updates; one a prompt."
+    )
+    minibatches: int = Field(default=1, ge=1, le=256, description="Equal parts of a batch, one update each.")
+    micro_batch: int = Field(
+        default=8, ge=1, le=1024, description="Answers that go through the model at once; less needs less memory."
+    )
+    ppo_epochs: int = Field(default=4, ge=1, le=32, description="How often a batch is learned from.")
+
+    max_new_tokens: int = Field(default=64, ge=1, le=4096, description="Longest answer, in tokens.")
+    max_prompt_tokens: int = Field(
+        default=512, ge=8, le=32768, description="Longer prompts are cut at the end of a paragraph, sentence or word."
+    )
+    temperature: float = Field(
+        default=0.7, ge=0.05, le=5, description="Of sampling; every log-probability is taken under it."
+    )
+    old_logps: Literal["sampled", "recomputed"] = Field(
+        default="sampled",
+        description="Where the log-probabilities before the update come from: the sampling itself, or a forward of its own.",
+    )
+
+    missing_eos: Literal["score", "penalty", "ignore"] = Field(
+        default="score",
+        description="An answer that did not end in time gets a fixed score, loses a penalty, or is scored as it is.",
+    )
+    missing_eos_value: float = Field(
+        default=-1.0,
+        ge=-100,
+        le=100,
+        description="The fixed score, or what is added as a penalty; in standard deviations of the reference's rewards.",
+    )
+    normalise: bool = Field(
+        default=True, description="Shift and scale rewards so that the reference's answers have mean 0 and variance 1."
+    )
+    reference_samples: int = Field(
+        default=128, ge=8, le=4096, description="Answers of the reference from which its rewards and lengths are known."
+    )
+
+    beta: float = Field(default=0.05, ge=0, le=10, description="Price of a nat of KL to the reference; 0 is free.")
+    kl_estimator: Literal["k1", "k3"] = Field(
+        default="k1", description="How a token's KL is estimated: log ratio (k1), or never negative (k3)."
+    )
+    kl_target: float = Field(
+        default=0.0, ge=0, le=1000, description="Nats an answer that beta is steered towards; 0 leaves beta fixed."
+    )
+    kl_horizon: float = Field(
+        default=10_000, ge=1, le=10_000_000, description="Answers over which a steered beta adapts; less is quicker."
+    )
+    gamma: float = Field(default=1.0, ge=0, le=1, description="Discount from one token to the next.")
+    lam: float = Field(default=0.95, ge=0, le=1, description="GAE's trade of bias (0) for variance (1).")
+    whiten_rewards: bool = Field(default=False, description="Scale per-token rewards to variance 1 (not shifted).")
+
+    clip: float = Field(default=0.2, gt=0, le=1, description="How far an update may move a token's probability ratio.")
+    value_clip: float = Field(default=0.2, gt=0, le=100, description="How far an update may move a value.")
+    vf_coef: float = Field(default=0.1, ge=0, le=10, description="Weight of the critic's loss.")
+    ptx: float = Field(
+        default=0.0,
+        ge=0,
+        le=100,
+        description="Weight of imitating the demonstrations among the rows while learning from the reward; 0: not at all.",
+    )
+    update_kl: float = Field(
+        default=0.1,
+        ge=0,
+        le=10,
+        description="A batch's updates end early where the policy has moved this far in it (approximate KL a token); 0: never.",
+    )
+    critic: Literal["separate", "shared"] = Field(
+        default="separate",
+        description="A network of its own, from the reward model where it fits; or a value head on the policy's trunk.",
+    )
+    learning_rate: float = Field(
+        default=0.0, ge=0, le=0.1, description="Step size at the start; 0 chooses by the base's size. Falls to 0."
+    )
+    critic_learning_rate: float = Field(
+        default=0.0, ge=0, le=0.1, description="The critic's step size at the start; 0 takes the policy's."
+    )
+    max_grad_norm: float = Field(default=1.0, gt=0, le=100, description="Longer gradients are shortened to this.")
+    lora_rank: int = Field(
+        default=0,
+        ge=0,
+        le=512,
+        description="Rank of LoRA adapters on all linear layers, the reference being the model without them. 0: all weights.",
+    )
+    lora_alpha: int = Field(
+        default=0, ge=0, le=2048, description="Strength of the adapters, divided by the rank; 0 takes twice the rank."
+    )
+
+    kl_budget: float = Field(
+        default=50.0, ge=0, le=10_000, description="Nats an answer beyond which the run stops itself; 0: no limit."
+    )
+    length_factor: float = Field(
+        default=3.0,
+        ge=0,
+        le=100,
+        description="The run stops itself when answers become so many times longer or shorter than the reference's; 0: never.",
+    )
+    preference_drop: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="The run stops itself when, with rising reward, its agreement with people falls this far; 0: never.",
+    )
+    evaluations: int = Field(
+        default=8, ge=0, le=200, description="How often samples are shown and agreement with people is measured."
+    )
+    compared: int = Field(
+        default=32, ge=0, le=1000, description="Held-out prompts answered before and after training, side by side."
+    )
+
+    @model_validator(mode="after")
+    def _nested_rightly(self) -> "PPOConfig":
+        if self.batch % self.minibatches:
+            raise ValueError(f"batch ({self.batch}) must divide into minibatches ({self.minibatches}) without rest")
+        if self.episodes < self.batch:
+            raise ValueError(f"episodes ({self.episodes}) must be at least one batch ({self.batch})")
+        return self
+
+    @property
+    def iterations(self) -> int:
+        """Batches in the run; what does not fill a batch is not sampled."""
+        return self.episodes // self.batch
+
+    @property
+    def updates(self) -> int:
+        """Steps of the optimiser in the whole run, unless some end early."""
+        return self.iterations * self.ppo_epochs * self.minibatches

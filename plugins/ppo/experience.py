@@ -1,0 +1,186 @@
+"""One batch of experience: answers written, scored, weighed by the reference and the critic, turned into advantages."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from plugins.lib.prompts import Asked
+from plugins.lib.rollout import Written
+from plugins.ppo.advantages import gae, kl_terms, masked_mean, masked_variance, token_rewards, whiten
+from plugins.ppo.cast import Cast, text_of, write
+from plugins.ppo.losses import explained_variance
+from plugins.ppo.reading import Answer, Inputs, by_length, inputs, said
+from plugins.ppo.rewarding import Normaliser, mean_and_spread, scored, with_eos_demanded
+
+if TYPE_CHECKING:
+    import torch
+
+QUIET = 4  # times as many answers go through a model at once where no gradients are kept
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Answers as they were written, and what they earned. `rewards` are normalised and demand EOS; `scores` are raw."""
+
+    prompts: list[Asked]
+    written: list[Written]
+    texts: list[str]
+    scores: list[float]
+    rewards: list[float]
+
+    @property
+    def answers(self) -> list[Answer]:
+        return [Answer(asked.ids, written.ids) for asked, written in zip(self.prompts, self.written, strict=True)]
+
+    @property
+    def ended(self) -> float:
+        """Share of the answers that ended by themselves."""
+        return sum(one.ended for one in self.written) / len(self.written)
+
+    @property
+    def length(self) -> float:
+        """Mean tokens an answer."""
+        return sum(len(one.ids) for one in self.written) / len(self.written)
+
+
+@dataclass(frozen=True)
+class Experience:
+    """What a round of updates learns from; tensors (answers, longest answer) on the policy's device."""
+
+    answers: list[Answer]
+    mask: "torch.Tensor"
+    old: "torch.Tensor"
+    values: "torch.Tensor"
+    advantages: "torch.Tensor"
+    returns: "torch.Tensor"
+    numbers: Mapping[str, float | None]
+
+    @property
+    def kl(self) -> float:
+        """Mean over the answers of their KL to the reference, in nats, by the sum of log ratios (k1)."""
+        return float(self.numbers["kl/reference"] or 0.0)
+
+
+def judged(
+    model: Any,  # noqa: ANN401 - the policy's or the reference's
+    cast: Cast,
+    prompts: Sequence[Asked],
+    normalise: Normaliser,
+    *,
+    config: Any,  # noqa: ANN401 - PPOConfig
+    key: str,
+) -> Judged:
+    """Answers to the prompts, written by the model and scored by the reward model."""
+    written = write(model, cast, prompts, config=config, key=key)
+    texts = [text_of(cast, one) for one in written]
+    scores = scored(cast.reward, [one.prompt for one in prompts], texts)
+    rewards = [
+        with_eos_demanded(normalise(score), one.ended, config.missing_eos, config.missing_eos_value)
+        for score, one in zip(scores, written, strict=True)
+    ]
+    return Judged(list(prompts), written, texts, scores, rewards)
+
+
+def experience(cast: Cast, found: Judged, *, beta: float, config: Any) -> Experience:  # noqa: ANN401 - PPOConfig
+    """Log-probabilities, values, rewards a token, advantages; no gradients."""
+    import torch
+
+    answers, critic = found.answers, cast.critic
+    longest = max(len(one.ids) for one in answers)
+    mask = torch.zeros(len(answers), longest, device=cast.policy.device)
+    old, reference, values = (torch.zeros_like(mask) for _ in range(3))
+    needed = config.old_logps == "recomputed" or critic.trunk is None
+    with torch.no_grad():
+        for places, batch in _parts(cast, answers, QUIET * config.micro_batch):
+            width = batch.mask.shape[1]
+            mask[places, :width] = batch.mask
+            if needed:
+                own = said(cast.policy.model, batch, temperature=config.temperature)
+                old[places, :width] = own.logps
+            values[places, :width] = critic.values(batch, own.hidden if needed else None)
+            with cast.reference.speaking() as model:
+                reference[places, :width] = said(model, batch, temperature=config.temperature).logps
+    if config.old_logps == "sampled":
+        for place, one in enumerate(found.written):
+            old[place, : len(one.logps)] = torch.tensor(one.logps)
+    terms = kl_terms(old, reference, config.kl_estimator)
+    scores = torch.tensor(found.rewards, device=mask.device)
+    rewards = token_rewards(terms, scores, mask, beta=beta)
+    if config.whiten_rewards:
+        rewards = whiten(rewards, mask, shift=False)
+    advantages, returns = gae(rewards, values, mask, gamma=config.gamma, lam=config.lam)
+    numbers = _numbers(found, old, reference, values, returns, mask, beta)
+    return Experience(answers, mask, old, values, whiten(advantages, mask), returns, numbers)
+
+
+def calibrate(cast: Cast, found: Judged, normalise: Normaliser, *, config: Any) -> None:  # noqa: ANN401 - PPOConfig
+    """Puts a critic that began as the reward model on the scale of the normalised rewards (10, 26).
+
+    The line that best tells the normalised scores of the reference's answers from what the critic says at their ends; exact
+    where the critic reads the very tokens that the reward model read. Another critic begins at 0, the rewards' mean.
+    """
+    import torch
+
+    if cast.critic.origin != "reward":
+        return
+    ends = [Answer(one.prompt, [*one.ids, cast.policy.eos]) for one in found.answers]  # a value comes before its token
+    said_at_end, wanted = [0.0] * len(ends), [normalise(score) for score in found.scores]
+    with torch.no_grad():
+        for places, batch in _parts(cast, ends, QUIET * config.micro_batch):
+            last = batch.mask.sum(1, keepdim=True).long() - 1
+            for place, value in zip(places, cast.critic.values(batch).gather(1, last).flatten().tolist(), strict=True):
+                said_at_end[place] = value
+    (mean, spread), (target, _) = mean_and_spread(said_at_end), mean_and_spread(wanted)
+    if spread > 0:
+        pairs = zip(said_at_end, wanted, strict=True)
+        gain = sum((a - mean) * (b - target) for a, b in pairs) / len(wanted) / spread**2
+        cast.critic.rescale(gain, target - gain * mean)
+
+
+def kl_of(cast: Cast, answers: Sequence[Answer], *, config: Any) -> list[float]:  # noqa: ANN401 - PPOConfig
+    """Each answer's log ratio of policy to reference, in nats."""
+    import torch
+
+    found = [0.0] * len(answers)
+    with torch.no_grad():
+        for places, batch in _parts(cast, answers, QUIET * config.micro_batch):
+            own = said(cast.policy.model, batch, temperature=config.temperature).logps
+            with cast.reference.speaking() as model:
+                other = said(model, batch, temperature=config.temperature).logps
+            for place, value in zip(places, (own - other).sum(1).tolist(), strict=True):
+                found[place] = value
+    return found
+
+
+def _parts(cast: Cast, answers: Sequence[Answer], size: int) -> Iterator[tuple[list[int], Inputs]]:
+    """The answers by length, so many at once: places and inputs."""
+    for places in by_length(answers, range(len(answers)), size):
+        yield places, inputs([answers[place] for place in places], pad=cast.policy.pad, device=cast.policy.device)
+
+
+def _numbers(
+    found: Judged,
+    old: "torch.Tensor",
+    reference: "torch.Tensor",
+    values: "torch.Tensor",
+    returns: "torch.Tensor",
+    mask: "torch.Tensor",
+    beta: float,
+) -> dict[str, float | None]:
+    """What the curves show of a batch before it is learned from; all means over tokens are masked (19)."""
+    kl = float(kl_terms(old, reference, "k1").sum(1).mean())
+    reward, spread = mean_and_spread(found.rewards)
+    return {
+        "reward/mean": reward,
+        "reward/spread": spread,
+        "reward/raw": mean_and_spread(found.scores)[0],
+        "reward/after-kl": reward - beta * kl,
+        "kl/reference": kl,
+        "kl/reference-k3": float((kl_terms(old, reference, "k3") * mask).sum(1).mean()),
+        "kl/beta": beta,
+        "answers/ended": found.ended,
+        "answers/tokens": found.length,
+        "critic/value": float(masked_mean(values, mask)),
+        "critic/spread": float(masked_variance(values, mask)) ** 0.5,
+        "critic/explained": explained_variance(values, returns, mask),
+    }
