@@ -13,7 +13,7 @@ python=; for name in $(PYTHON) python3 python3.13 python3.12 python3.11 python3.
   then python="$$name"; break; fi; done
 endef
 
-.PHONY: help setup run ray test test-all check translations screenshots bench weights demo-data clean browser
+.PHONY: help setup run ray test test-all check translations screenshots bench bench-kway bench-listwise bench-ppo bench-adapters weights demo-data clean browser
 .DEFAULT_GOAL := help
 
 help:
@@ -24,6 +24,10 @@ help:
 	@echo "make screenshots    takes the pictures of every page in docs/screens"
 	@echo "make setup      only makes .venv and installs into it"
 	@echo "make bench      lists the benchmarks; make bench NAME=... ARGS=... runs one"
+	@echo "make bench-kway     the K-way engine against pairs (SIZE=11m, 42m or 135m; ARGS=--quick)"
+	@echo "make bench-listwise comparative ranking against TRL's DPO on pairs (SIZE, ARGS as above)"
+	@echo "make bench-ppo      PPO against TRL 1.12's, the last there was (SIZE, ARGS as above)"
+	@echo "make bench-adapters our trainers over TRL against bare TRL scripts (SIZE, ARGS as above)"
 	@echo "make ray        runs a cluster of this one machine, to try the launcher ray with (docs/ray.md)"
 	@echo "make weights    prepares the small language model that writes answers (about a minute, once)"
 	@echo "make demo-data  lets that model write the demo project's answers again (a quarter of an hour)"
@@ -64,6 +68,18 @@ ifeq ($(NAME),)
 else
 	@$(BIN)/python "benchmarks/$(NAME).py" $(ARGS)
 endif
+
+bench-kway: setup
+	@$(BIN)/python benchmarks/kway.py --size $(or $(SIZE),11m) $(ARGS)
+
+bench-listwise: setup
+	@$(BIN)/python benchmarks/listwise.py --size $(or $(SIZE),11m) $(ARGS)
+
+bench-ppo: setup
+	@$(BIN)/python benchmarks/ppo.py --size $(or $(SIZE),11m) $(ARGS)
+
+bench-adapters: setup
+	@$(BIN)/python benchmarks/adapters.py --size $(or $(SIZE),11m) $(ARGS)
 
 # Opening the model converts its weights once; `serve` ends when its input does.
 weights: setup

@@ -175,3 +175,10 @@ warm_models = WarmModels()
 def score(*, model: Model, prompt: str, completions: list[str]) -> list[float]:
     """One score an answer; higher is better. Raises NoAnswer."""
     return warm_models.ask(servable(model), "score", {"prompt": prompt, "completions": completions})
+
+
+def write(*, model: Model, prompt: str, n: int, longest: int, temperature: float, seed: int) -> list[str]:
+    """`n` answers to a prompt, of at most `longest` tokens. Raises NoAnswer."""
+    asked = {"n": n, "max_new_tokens": longest, "temperature": temperature, "seed": seed}
+    [texts] = warm_models.ask(servable(model), "generate", {"prompts": [prompt], **asked})
+    return list(texts)

@@ -23,12 +23,13 @@ from django.utils.translation import gettext
 
 from feinschliff import Job, JobStatus, Launches
 from training import explaining, notifying, preparing
+from training.bounding import storable
 from training.catalogue.environments import EnvironmentUnusable
 from training.leasing import DATABASE_AWAY, MAX_ATTEMPTS, Lease, LeaseLost
 from training.loggers import Loggers
 from training.machine import limiting
-from training.models import Metric, Model, Run, Sample
-from training.streaming import Ear, Heard, storable
+from training.models import Metric, Model, Report, Run, Sample
+from training.streaming import Ear, Heard
 from webapp.saying import number
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Attempt:
         self.loggers: Loggers | None = None
         self.handle, self.offset = "", 0
         self.points = self.samples = 0
+        self.titles: set[str] = set()  # of its reports
         self.beside: set[str] = set()
         self.note = ""  # what people should know of the run after its end
         self.cancelled = self.left = False
@@ -93,6 +95,7 @@ class Attempt:
 
     def _attempt(self, run: Run) -> None:
         self.points, self.samples = run.metrics.count(), run.samples.count()
+        self.titles = set(run.reports.values_list("title", flat=True))
         self.beside = _beside(run)
         if not self._take_over(run) and not self._start(run):
             return
@@ -242,6 +245,7 @@ class Attempt:
             self.ear, self.offset = ear, offset
             self.points += len(heard.metrics)
             self.samples += len(heard.samples)
+            self.titles |= set(heard.reports)
         return True
 
     def _bound(self, heard: Heard) -> None:
@@ -252,6 +256,12 @@ class Attempt:
         elif len(heard.samples) > samples:
             self.note = gettext("Only its first %(n)s samples were kept.") % {"n": number(limiting.MOST_SAMPLES)}
         del heard.metrics[max(points, 0) :], heard.samples[max(samples, 0) :]
+        new = [title for title in heard.reports if title not in self.titles]
+        for title in new[max(limiting.MOST_REPORTS - len(self.titles), 0) :]:
+            del heard.reports[title]
+            self.note = gettext("Only its first %(n)s tables and pictures were kept.") % {
+                "n": number(limiting.MOST_REPORTS)
+            }
 
     def _store(self, run: Run, heard: Heard, offset: int) -> None:
         fields: dict[str, Any] = {"log_offset": offset}
@@ -266,6 +276,8 @@ class Attempt:
                 for step, name, value in heard.metrics
             )
             Sample.objects.bulk_create(Sample(run=held, **sample) for sample in heard.samples)
+            for title, report in heard.reports.items():
+                Report.objects.update_or_create(run=held, title=title, defaults=report)
             self.lease.write(**fields)
         if self.loggers:
             self.loggers.hear(heard)

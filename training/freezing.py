@@ -1,5 +1,7 @@
 """Freezes judgements into a snapshot: rows that never change, split by group so that no prompt is on both sides.
 
+Prompts alone can be frozen too, judged or not, for trainers that let a model answer them.
+
 A group's side comes from a hash of the group and the split's seed alone, so it stays the same from one snapshot of a project
 to the next, however many judgements are added. Only when that would leave a side empty, the groups that hash lowest fill it.
 """
@@ -37,7 +39,9 @@ OFFERED = {
     "unpaired": _("Unpaired: single answers that are good or bad"),
     "demonstration": _("Demonstrations: what people wrote or corrected"),
     "label": _("Labels: one row a label that was given"),
+    "prompt": _("Prompts: one row a prompt, judged or not, for a model to answer while it learns"),
 }
+PROMPTS = "prompt"
 SPLITS = ("train", "heldout")
 
 
@@ -59,6 +63,7 @@ def freeze(
     project: Project,
     rows: str,
     question: str = "",
+    unjudged: bool = False,
     heldout: float = 0.2,
     split_seed: int = 0,
     actor: User | None = None,
@@ -66,7 +71,8 @@ def freeze(
     """The snapshot of what the project holds now; the one that is there already if nothing changed.
 
     Rows come from the one `question` of that name, or from all that give them: rankings that would only follow from ratings are
-    left out where people ranked as well. Raises CannotFreeze.
+    left out where people ranked as well. Rows of kind `prompt` come from the items, and with `unjudged` from those that nobody
+    has judged. Raises CannotFreeze.
     """
     if rows not in OFFERED:
         raise CannotFreeze(
@@ -81,10 +87,18 @@ def freeze(
             gettext("There is no question “%(question)s” here. The questions are: %(names)s.")
             % {"question": question, "names": names}
         )
+    if rows == PROMPTS and question:
+        raise CannotFreeze(gettext("Prompts come from the items, whatever is asked about them; name no question."))
+    if rows != PROMPTS and unjudged:
+        raise CannotFreeze(gettext("Only prompts can be taken from items that nobody has judged."))
     with transaction.atomic():
         _one_moment()
-        frozen = _rows_of(project, rows, question, heldout, split_seed)
-        options = {"heldout": heldout, "split_seed": split_seed} | ({"question": question} if question else {})
+        if rows == PROMPTS:
+            frozen = _prompts_of(project, unjudged, heldout, split_seed)
+        else:
+            frozen = _rows_of(project, rows, question, heldout, split_seed)
+        options: dict[str, Any] = {"heldout": heldout, "split_seed": split_seed}
+        options |= ({"question": question} if question else {}) | ({"unjudged": True} if unjudged else {})
         files = {split: "".join(_lines(frozen.rows[split])).encode() for split in SPLITS}
         manifest = {
             "project": project.slug,
@@ -176,6 +190,31 @@ def _rows_of(project: Project, kind: str, question: str, heldout: float, seed: i
     return frozen
 
 
+def _prompts_of(project: Project, unjudged: bool, heldout: float, seed: int) -> Frozen:
+    """A row a prompt; items that ask the same in the same group give one, under the first one's key."""
+    items = Item.objects.filter(project=project).order_by("position")
+    if unjudged:
+        items = items.exclude(pk__in=judging.current(project_id=project.pk).values("item_id"))
+    found: dict[str, dict[str, Any]] = {}
+    frozen = Frozen()
+    for item in items.iterator(chunk_size=2000):
+        row = {
+            "prompt": _prompt(item), "weight": 1.0, "item": item.key, "annotators": [], "group": item.group, "judgements": [],
+        }  # fmt: skip
+        if found.setdefault(_canonical({"prompt": row["prompt"], "group": item.group}), row) is not row:
+            frozen.dropped["asked-again"] = frozen.dropped.get("asked-again", 0) + 1
+    if not found:
+        raise CannotFreeze(
+            gettext("Every item has been judged; take all prompts instead.")
+            if unjudged and Item.objects.filter(project=project).exists()
+            else gettext("There are no items yet. Import some, then freeze.")
+        )
+    side = sides((row["group"] for row in found.values()), heldout, seed)
+    for row in found.values():
+        frozen.rows[side[row["group"]]].append(row)
+    return frozen
+
+
 class _Versions:
     """The questions of each version of the schema that rows of a kind come from, looked up once."""
 
@@ -198,8 +237,9 @@ class _Versions:
 
 
 def offered_by(project: Project) -> dict[str, str]:
-    """The kinds of rows that what the project ever asked can become, with what each is."""
+    """The kinds of rows that what the project ever asked can become, and prompts where there are items; with what each is."""
     kinds = {row for kind in project.questions.values_list("kind", flat=True).distinct() for row in KINDS[kind].rows}
+    kinds |= {PROMPTS} if project.items.exists() else set()
     return {kind: str(text) for kind, text in OFFERED.items() if kind in kinds}
 
 
@@ -245,7 +285,15 @@ def _projected(
         rows, lost = asked.project(kind, judgement.answers[asked.name], subject)
         for name, count in lost.items():
             dropped[name] = dropped.get(name, 0) + count
-        yield from (carried | row for row in rows)
+        written_by = {response.text: response.source for response in item.responses.all()}
+        yield from (carried | row | _sources(row, written_by) for row in rows)
+
+
+def _sources(row: dict[str, Any], written_by: Mapping[str, str]) -> dict[str, list[str]]:
+    """Which model wrote each answer of a row, in the row's order, where anybody knows: for tables, never for people who judge."""
+    texts = row.get("completions") or [row[name] for name in ("chosen", "rejected", "completion") if name in row]
+    sources = [written_by.get(text, "") for text in texts]
+    return {"sources": sources} if any(sources) else {}
 
 
 def _counts(frozen: Frozen) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext
 
 from annotation.models import Project
-from training import preflighting
+from training import casting, preflighting
 from training.catalogue import switching
 from training.catalogue.listing import listing
 from training.models import Model, Run, Snapshot
@@ -54,8 +54,12 @@ def launch(
     launched_from: Run | None = None,
     actor: User | None = None,
 ) -> Run:
-    """Queues a run. Raises CannotLaunch with every fault that can be known before it starts."""
+    """Queues a run. Raises CannotLaunch with every fault that can be known before it starts.
+
+    A role that the trainer may use and that is empty, or not named, stays without a model.
+    """
     offered = trainer_named(trainer)
+    models = {role: ref for role, ref in models.items() if ref or role not in casting.optional(offered)}
     is_off = switching.refusal(project, offered, listing())
     if is_off:
         raise CannotLaunch({"trainer": is_off})

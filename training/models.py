@@ -130,12 +130,33 @@ class Sample(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="samples")
     prompt = models.JSONField()
     text = models.TextField()
+    before = models.TextField(null=True, help_text="What was written to this prompt before training.")  # noqa: DJ001 - nothing and an empty text differ
     values = models.JSONField(default=dict)
     at = models.DateTimeField(auto_now_add=True)
     step = models.BigIntegerField(null=True, help_text="The last step that was reported before it.")
 
     def __str__(self) -> str:
         return self.text[:60]
+
+
+class Report(models.Model):
+    """A table, a picture or a matrix of counts that a run made for its page; a later one of its title took its place."""
+
+    TABLE, LINE, POINTS, MATRIX = "table", "line", "points", "matrix"
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="reports")
+    kind = models.CharField(max_length=10)
+    title = models.CharField(max_length=120)
+    note = models.TextField(blank=True, help_text="How it is to be read.")
+    content = models.JSONField()
+    at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["run", "title"], name="one_report_a_title")]
+
+    def __str__(self) -> str:
+        return self.title
 
 
 class Model(models.Model):

@@ -19,9 +19,10 @@ from django.utils.translation import gettext, ngettext
 
 from annotation import judging
 from annotation.models import Project
+from training import casting
 from training.catalogue import describing, switching
 from training.catalogue.listing import listing, title_of
-from training.freezing import CannotFreeze, folder, verify
+from training.freezing import PROMPTS, CannotFreeze, folder, verify
 from training.machine import capacity, disk, limiting
 from training.models import Model, Run, Snapshot
 from webapp.saying import number
@@ -30,6 +31,7 @@ OK, WARNING, FAULT = "ok", "warning", "fault"
 ALLOWANCE = 500_000_000  # bytes of Python and torch: what a run of a tiny model was seen to hold
 BATCHES = 3  # times as much as weights and allowance was seen held with batches of texts (SmolLM2 135M: 8.0 GB of 2.7)
 SAVED = 4  # bytes of a parameter in a saved model
+LEARNS = "base"  # the role of the model that learns, where a trainer has several
 STATE = 12  # bytes of a parameter in a checkpoint: the weight and Adam's two moments
 CHECKPOINTS = 3  # at once, at most: two complete ones and the one being written
 STALE = timedelta(seconds=60)  # a run that waits so long while nobody works has no worker
@@ -66,9 +68,11 @@ def check(
         found += [_verb(trainer, role, about) for role, about in abouts.items()]
     found += _processes(trainer, ranks)
     found.append(_device(trainer))
-    parameters = sum(about.parameters for about in abouts.values())
+    learning = {role: about for role, about in abouts.items() if role == LEARNS} or abouts
+    parameters = sum(about.parameters for about in learning.values())
+    others = sum(about.parameters for role, about in abouts.items() if role not in learning)
     if parameters:
-        found.append(_memory(trainer, parameters, ranks))
+        found.append(_memory(trainer, parameters, others, ranks))
     found.append(_disk(trainer, parameters))
     found.append(_queue())
     return found
@@ -120,6 +124,8 @@ def _rows(trainer: Mapping[str, Any], snapshot: Snapshot | None, project: Projec
 
 def _how_to_get_rows(snapshot: Snapshot) -> str:
     """What makes a larger snapshot."""
+    if snapshot.rows == PROMPTS:
+        return gettext("Import more prompts, then freeze again.")
     known = max(snapshot.judgement_ids, default=0)
     newer = judging.current(project_id=snapshot.project_id).filter(pk__gt=known).count()
     if newer:
@@ -145,13 +151,13 @@ def _verified(snapshot: Snapshot, _written: tuple[tuple[str, int, int], ...]) ->
 
 def _roles(trainer: Mapping[str, Any], models: Mapping[str, str], project: Project) -> Iterator[Check]:
     """Faults of the model strings themselves."""
-    roles = trainer["needs"]["models"]
-    for role in roles:
+    roles = casting.verbs(trainer)
+    for role in trainer["needs"]["models"]:
         if not models.get(role):
-            yield Check(role, FAULT, _title(role), gettext("choose a model that can %(verb)s") % {"verb": roles[role]})
+            yield Check(role, FAULT, _title(role), _missing(roles[role], project))
     for role, ref in models.items():
         if role not in roles:
-            takes = ", ".join(roles) or "none"
+            takes = ", ".join(roles) or gettext("none")
             yield Check(
                 role,
                 FAULT,
@@ -161,6 +167,19 @@ def _roles(trainer: Mapping[str, Any], models: Mapping[str, str], project: Proje
             )
         elif ref and (wrong := _wrong_string(ref, roles[role], project, trainer.get("environment", ""))):
             yield Check(role, FAULT, _title(role), wrong)
+
+
+def _missing(verb: str, project: Project) -> str:
+    """What to do about a role that nobody plays; base models write and embed, and what scores is made here."""
+    said = gettext("choose a model that can %(verb)s") % {"verb": verb}
+    if any(verb in model.yields for model in Model.objects.filter(project=project)):
+        return said
+    makers = [title_of(one) for one in casting.makers(verb, switching.offered(project, listing()))]
+    if verb != "score" or not makers:
+        return said
+    return gettext("no model of this project can %(verb)s yet: train one first, with %(trainers)s") % {
+        "verb": verb, "trainers": gettext(" or ").join(makers),
+    }  # fmt: skip
 
 
 def _wrong_string(ref: str, verb: str, project: Project, environment: str) -> str:
@@ -197,7 +216,7 @@ def _model_of(name: str, project: Project, verb: str) -> Model | None:
 
 
 def _verb(trainer: Mapping[str, Any], role: str, about: describing.About) -> Check:
-    verb, title = trainer["needs"]["models"][role], _title(role)
+    verb, title = casting.verbs(trainer)[role], _title(role)
     if about.error:
         return Check(role, FAULT, title, about.error)
     if about.verbs and verb not in about.verbs:
@@ -281,9 +300,10 @@ def _device(trainer: Mapping[str, Any]) -> Check:
     )
 
 
-def _memory(trainer: Mapping[str, Any], parameters: int, ranks: int) -> Check:
+def _memory(trainer: Mapping[str, Any], parameters: int, others: int, ranks: int) -> Check:
+    """`others` are parameters of models that only score or are compared with: they are held as they are."""
     each = trainer["needs"].get("bytes_per_parameter", 16)
-    need = ranks * (parameters * each + ALLOWANCE)
+    need = ranks * (parameters * each + others * SAVED + ALLOWANCE)
     said = gettext(
         "about %(need)s, by an estimate: %(parameters)s parameters × %(each)s bytes + %(allowance)s for Python and torch; "
         "with batches of long texts up to three times as much."
@@ -297,6 +317,12 @@ def _memory(trainer: Mapping[str, Any], parameters: int, ranks: int) -> Check:
         "need": disk.in_words(need), "parameters": _millions(parameters), "each": each, "ranks": ranks,
         "allowance": disk.in_words(ALLOWANCE),
     }  # fmt: skip
+    if others:
+        told = gettext("%(others)s of that are models that do not learn: %(parameters)s parameters × %(each)s bytes.")
+        told %= {
+            "others": disk.in_words(ranks * others * SAVED), "parameters": _millions(others), "each": SAVED,
+        }  # fmt: skip
+        said += f" {told}"
     if settings.LAUNCHER != "local" or capacity.gpus():
         unknown = gettext("How much memory is free there is not known here.")
         if settings.LAUNCHER == "local":

@@ -6,7 +6,6 @@ Annotation knows this file only by the names in the settings LIVE_MODELS and LIV
 from __future__ import annotations
 
 import secrets
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from django.conf import settings
@@ -32,20 +31,7 @@ def models_of(project: Project) -> list[tuple[str, str]]:
         bases = listing().model_strings("")
     except ListingFailed:  # the plugins page says why; the project's own models are still there
         return writing
-    with ThreadPoolExecutor(max_workers=4) as asking:  # a child process each, the first time
-        can = list(asking.map(_may_write, bases))
-    return writing + [(ref, ref) for ref, may in zip(bases, can, strict=True) if may]
-
-
-#: what base models that were looked at can; it does not change while they are there
-_verbs: dict[str, tuple[str, ...]] = {}
-
-
-def _may_write(ref: str) -> bool:
-    """Whether a base model can write; one that does not tell what it can is given the benefit of the doubt."""
-    if ref not in _verbs and (verbs := describing.about(ref).verbs):
-        _verbs[ref] = verbs
-    return "generate" in _verbs.get(ref, ("generate",))
+    return writing + [(ref, ref) for ref in describing.able(bases, "generate")]
 
 
 def candidates(project: Project, ref: str, prompt: list[dict[str, str]]) -> list[tuple[str, str]]:

@@ -1,17 +1,18 @@
-"""Reads what a run prints: protocol lines become metrics, samples and progress; the rest is log text."""
+"""Reads what a run prints: protocol lines become metrics, samples, reports and progress; the rest is log text."""
 
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from typing import Any
+
+from training.bounding import Report, number, report, storable
 
 MAX_LINE = 256 * 1024  # bytes; a longer one is thrown away
 MAX_NAME = 120
 MAX_TEXT = 20_000  # characters of a sample that are kept, and of its prompt
 MAX_VALUES = 100  # numbers of one sample
-KINDS = ("metric", "progress", "sample", "state")
+KINDS = ("metric", "progress", "sample", "report", "state")
 
 
 @dataclass
@@ -20,6 +21,7 @@ class Heard:
 
     metrics: list[tuple[int, str, float | None]] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)
+    reports: dict[str, Report] = field(default_factory=dict)  # by title: a later one takes an earlier one's place
     progress: tuple[int, int] | None = None
     message: str | None = None
     step: int | None = None  # the last one that was reported
@@ -78,40 +80,21 @@ def _take(event: dict[str, Any], heard: Heard) -> None:
         case "progress" if isinstance(event.get("done"), int) and isinstance(event.get("total"), int):
             heard.progress = (min(max(event["done"], 0), 2**62), min(max(event["total"], 0), 2**62))
         case "sample" if isinstance(event.get("text"), str):
-            values, prompt = event.get("values"), event.get("prompt") or ""
+            values, prompt, before = event.get("values"), event.get("prompt") or "", event.get("before")
             pairs = list(values.items())[:MAX_VALUES] if isinstance(values, dict) else []
             heard.samples.append(
                 {
                     "prompt": prompt if len(json.dumps(prompt)) <= MAX_TEXT else str(prompt)[:MAX_TEXT],
                     "text": event["text"][:MAX_TEXT],
+                    "before": before[:MAX_TEXT] if isinstance(before, str) else None,
                     "values": {name[:MAX_NAME]: number(value) for name, value in pairs},
                     "step": heard.step,
                 }
             )
+        case "report" if (kept := report(event)) is not None:
+            heard.reports.pop(kept["title"], None)
+            heard.reports[kept["title"]] = kept
         case "state":
             heard.message = (
                 "" if event.get("state") == "done" else str(event.get("message") or event.get("state") or "")[:200]
             )
-
-
-def number(value: object) -> float | None:
-    """A finite float, or None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
-
-
-def storable(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """A JSON value as Postgres can keep it: no NUL, no half surrogate pairs, no NaN and no infinity."""
-    if isinstance(value, str):
-        return value.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, list):
-        return [storable(one) for one in value]
-    if isinstance(value, dict):
-        return {storable(name): storable(one) for name, one in value.items()}
-    return value

@@ -188,7 +188,14 @@ FIRST_START = [
 ]
 
 # Extra trainers come in by the entry-point group `feinschliff`; the built-ins are named here, and have no other door.
-BUILTIN_PLUGINS = ["plugins.base_models", "plugins.reward_model"]
+BUILTIN_PLUGINS = [
+    "plugins.base_models",
+    "plugins.supervised",
+    "plugins.reward_model",
+    "plugins.comparative_ranking",
+    "plugins.preference",
+    "plugins.ppo",
+]
 LAUNCHER = env("FEINSCHLIFF_LAUNCHER", default="local")
 LAUNCHER_PLUGINS = [
     "plugins.local_launcher",

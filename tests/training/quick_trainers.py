@@ -28,10 +28,11 @@ class QuickConfig(BaseModel):
     )
 
 
-def _trainer(name: str, **more: Any) -> Trainer:  # noqa: ANN401 - fields of the record
+def _trainer(name: str, *, place: str = "train", writes: bool = False, **more: Any) -> Trainer:  # noqa: ANN401 - fields
+    opens, verb = ("Writer", "generate") if writes else ("Scorer", "score")
     return Trainer(
         api=1, name=name, title=f"A {name} one", summary="Counts.", family="human-feedback", config=QuickConfig,
-        train="tests.training.quick_trainers:train", opens="tests.training.quick_trainers:Scorer", yields=("score",),
+        train=f"tests.training.quick_trainers:{place}", opens=f"tests.training.quick_trainers:{opens}", yields=(verb,),
         **more,
     )  # fmt: skip
 
@@ -40,6 +41,10 @@ def _trainer(name: str, **more: Any) -> Trainer:  # noqa: ANN401 - fields of the
 def feinschliff_trainers() -> Iterator[Trainer]:
     yield _trainer("quick", needs=Needs(rows=("ranking", "pair")), resumable=True)
     yield _trainer("once", needs=Needs(rows=("ranking",)))
+    yield _trainer(
+        "judged", needs=Needs(rows=("ranking", "prompt"), may_use={"judge": "score"}), place="train_judged", writes=True
+    )
+    yield _trainer("scored", needs=Needs(rows=("ranking",), models={"reward": "score"}))
     yield _trainer("pairs-only", needs=Needs(rows=("pair",), at_least=3))
 
 
@@ -67,6 +72,19 @@ def train(run: Run) -> dict[str, Any]:
     if run.config.ends == "odd":
         return {"accuracy/model": float("nan"), "a\x00b": 1.0, "\ud800": 2.0}
     return {"accuracy/model": 0.75, "accuracy/random": 0.5, "total": total, "resumed-from": first}
+
+
+def train_judged(run: Run) -> dict[str, Any]:
+    """Has a judge, where there is one, score two texts, and shows them side by side."""
+    judge = run.model("judge")
+    numbers = {}
+    if judge:
+        before, after = judge.score("p", ["short", "rather longer"])
+        numbers = {"score/before": before, "score/after": after}
+    run.sample("p", "rather longer", before="short", **numbers)
+    (run.out / "model").mkdir()
+    (run.out / "model" / "scale.json").write_text("2", "utf-8")
+    return {"judged": judge is not None, **numbers}
 
 
 def _end(run: Run) -> None:
@@ -99,3 +117,13 @@ class Scorer:
         if "die" in prompt:
             os.kill(os.getpid(), signal.SIGKILL)
         return [float(self.scale * len(text)) for text in completions]
+
+
+class Writer:
+    """Repeats the prompt, once more with each answer."""
+
+    def __init__(self, folder: Path) -> None:
+        pass
+
+    def generate(self, prompts: list[str], *, n: int = 1, **_how: Any) -> list[list[str]]:  # noqa: ANN401
+        return [[" ".join([prompt] * (place + 1)) for place in range(n)] for prompt in prompts]

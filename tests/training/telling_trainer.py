@@ -42,8 +42,13 @@ def train(run: Run) -> dict[str, Any]:
         run.progress(step, run.config.steps)
         if step % 5 == 0:
             print(f"step {step} done", flush=True)
+            run.table("By length", ["Length", "Accuracy"], [["short", step / 100], ["long", None]], note="A note.")
+            run.plot("Reliability", {"model": [(0.1, 0.2), (0.9, step / 100)]}, x="said", y="was", kind="points")
+            run.matrix("Animals", ["cat", "dog"], [[step, 1], [0, 3]])
             for prompt in ("Why is the sky blue?", "Wie kocht man Reis?"):
                 run.sample(prompt, f"After {step} steps I know <b>{step}</b> words.", score=step / 10)
+            after = f"It is blue {step} times."
+            run.sample("What colour?", after, before="It is green.", **{"score/before": 0.0, "score/after": step / 10})
         time.sleep(run.config.pause)
     if run.config.fails:
         raise ValueError("the rows are too odd for me")

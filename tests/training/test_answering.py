@@ -167,3 +167,37 @@ def test_a_web_process_that_ends_takes_its_warm_model_with_it(model: Model, warm
     assert warm._warm.process.wait(10) == 0
     assert time.monotonic() - begun < 10
     warm._warm = None
+
+
+@pytest.fixture
+def writer(model: Model) -> Model:
+    run = launch(model.run.snapshot, "judged")
+    Worker().work_one(run.pk)
+    return Model.objects.get(run=run)
+
+
+def test_a_model_writes_on_its_page_and_another_chooses_the_best_of_several(
+    model: Model, writer: Model, warm: WarmModels, client: Client
+) -> None:
+    client.force_login(person("lin"))
+    address = f"/p/planted/models/{writer.pk}/"
+    page = client.get(address).text
+    assert "Let it write" in page
+    assert f'<option value="{model.ref}">' in page
+    asked = {"do": "write", "prompt": "<b>so</b>", "n": "3"}
+    plain = client.post(address, asked).text
+    assert '<p class="written" dir="auto">&lt;b&gt;so&lt;/b&gt;</p>' in plain
+    chosen = client.post(address, {**asked, "judge": model.ref}).text
+    best, *others = chosen.split('<ol class="written-list"')[1].split('<li class="card">')[1:]
+    assert "<b>so</b>".replace("<", "&lt;").replace(">", "&gt;") + " " in best
+    assert ("best</span>" in best, len(others)) == (True, 2)  # the longest: the quick scorer likes length
+    assert "at most 0.43 nats" in chosen
+
+
+def test_what_cannot_be_written_is_said_and_nothing_is_loaded(writer: Model, warm: WarmModels, client: Client) -> None:
+    client.force_login(person("lin"))
+    for odd in ({"prompt": ""}, {"n": "0"}, {"n": "17"}, {"n": "two"}, {"prompt": "x" * 20_001}):
+        answer = client.post(f"/p/planted/models/{writer.pk}/", {"do": "write", "prompt": "p", "n": "2", **odd})
+        assert answer.status_code == 400
+        assert "ask for 1 to 16 answers" in answer.text
+    assert warm._warm is None

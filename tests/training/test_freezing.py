@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -310,3 +311,67 @@ def test_where_people_ranked_and_rated_the_rankings_are_those_they_gave() -> Non
     assert rated.options["question"] == "rating"
     with pytest.raises(freezing.CannotFreeze, match="The questions are: ranking, rating"):
         freezing.freeze(project=made, rows="ranking", question="ratings")
+
+
+def test_prompts_are_frozen_whether_judged_or_not_and_stand_on_the_side_of_their_judgements() -> None:
+    made = planted(8)
+    for number in range(4):
+        add_item(made, f"more-{number}", [], prompt=f"What is {number}?")
+    rankings, prompts = frozen(made), frozen(made, "prompt")
+    assert (prompts.counts["judgements"], prompts.judgement_ids) == (0, [])
+    rows = {split: lines(prompts, split) for split in freezing.SPLITS}
+    assert sum(map(len, rows.values())) == 12
+    for split in freezing.SPLITS:
+        assert all(check_row(row, ["prompt"]) for row in rows[split])
+        assert {row["prompt"] for row in lines(rankings, split)} <= {row["prompt"] for row in rows[split]}
+
+
+def test_prompts_that_nobody_has_judged_can_be_taken_alone_and_one_asked_twice_stands_once() -> None:
+    made = planted(3)
+    for key in ("a", "b"):
+        add_item(made, key, ["x"], prompt="Why?", group="why")
+    snapshot = freezing.freeze(project=made, rows="prompt", unjudged=True)
+    assert [row["prompt"] for split in freezing.SPLITS for row in lines(snapshot, split)] == ["Why?"]
+    assert snapshot.counts["dropped"] == {"asked-again": 1}
+    assert snapshot.hash != freezing.freeze(project=made, rows="prompt").hash
+
+
+def test_prompts_that_are_not_there_are_said_so() -> None:
+    with pytest.raises(freezing.CannotFreeze, match="no items yet"):
+        freezing.freeze(project=project("empty"), rows="prompt")
+    made = planted(2)
+    with pytest.raises(freezing.CannotFreeze, match="Every item has been judged"):
+        freezing.freeze(project=made, rows="prompt", unjudged=True)
+    with pytest.raises(freezing.CannotFreeze, match="name no question"):
+        freezing.freeze(project=made, rows="prompt", question="ranking")
+    with pytest.raises(freezing.CannotFreeze, match="Only prompts"):
+        freezing.freeze(project=made, rows="ranking", unjudged=True)
+
+
+def test_a_project_without_judgements_offers_its_prompts_on_the_page(client: Client) -> None:
+    made = project()
+    add_item(made, "one", ["a", "b"])
+    client.force_login(person("lin"))
+    page = client.get("/p/planted/snapshots/").text
+    assert "Freeze the prompt of 1 item" in page
+    answer = client.post("/p/planted/snapshots/", {"rows": "prompt", "heldout": "0.2", "split_seed": "0"}, follow=True)
+    assert "Frozen: 1 rows to train on" in answer.text
+    assert "The judgements behind it" not in answer.text
+
+
+def test_rows_say_which_model_wrote_each_answer_where_that_is_known() -> None:
+    made = planted()
+    assert all("sources" not in row for row in lines(frozen(made), "train"))
+    item = add_item(made, "known", ["a", "b", "c"])
+    item.responses.filter(text="a").update(source="small")
+    item.responses.filter(text="c").update(source="large")
+    rank(item, "bo", [3, 2, 1])
+    for kind, texts in (
+        ("ranking", lambda row: row["completions"]),
+        ("pair", lambda row: [row["chosen"], row["rejected"]]),
+    ):
+        snapshot = frozen(made, kind)
+        found = [row for split in ("train", "heldout") for row in lines(snapshot, split) if row["item"] == "known"]
+        assert found
+        known = {"a": "small", "b": "", "c": "large"}
+        assert all(row["sources"] == [known[text] for text in texts(row)] for row in found)

@@ -61,7 +61,7 @@ def test_the_listing_says_what_a_form_needs() -> None:
     found = listing()
     trainer = found.trainers["reward-model"]
     needs = trainer["needs"]
-    assert (needs["rows"], needs["at_least"], needs["models"]) == (["ranking", "pair"], 8, {"base": "embed"})
+    assert (needs["rows"], needs["at_least"], needs["models"]) == (["ranking", "pair", "rating"], 8, {"base": "embed"})
     assert trainer["schema"]["properties"]["epochs"]["maximum"] == 50
     assert {"tiny:encoder", "tiny:causal"} <= set(found.model_strings())
     assert found.refusals == []

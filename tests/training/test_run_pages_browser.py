@@ -121,6 +121,8 @@ def test_a_run_is_watched_to_its_end_without_the_page_being_loaded_again(snapsho
     expect(page.locator(".steps").first).to_contain_text("After 5 steps I know <b>5</b> words.")
     page.locator("#cancel").focus()
     expect(page.get_by_role("link", name="Open the model")).to_be_visible()
+    expect(page.locator("[data-plot] canvas")).to_have_count(1)  # the picture came while the page stayed
+    expect(page.locator(".pair ins")).to_have_text("blue 20 times.")
     worker.join()
     assert page.evaluate("window.stays") is True
     assert page.evaluate("document.activeElement.id") == "content"  # its button is gone, and the focus is not lost

@@ -13,14 +13,26 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.training.world_of_runs import frozen, planted, queued
-from training.models import Metric, Run, Sample
+from training.models import Metric, Report, Run, Sample
 from training.streaming import MAX_LINE, Ear, Heard
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=[]))
 values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
 events = st.fixed_dictionaries(
     {"type": st.sampled_from(["metric", "progress", "sample", "state", "other"])},
-    optional=dict.fromkeys(("step", "values", "done", "total", "text", "prompt", "state", "message"), values),
+    optional=dict.fromkeys(("step", "values", "done", "total", "text", "before", "prompt", "state", "message"), values),
+)  # fmt: skip
+cells = st.lists(st.lists(scalars, min_size=2, max_size=2), max_size=3)
+reports = st.fixed_dictionaries(
+    {
+        "type": st.just("report"),
+        "kind": st.sampled_from(["table", "line", "points", "matrix"]),
+        "title": st.text(st.characters(exclude_categories=[]), min_size=1),
+    },
+    optional={
+        "note": values, "columns": st.lists(scalars, min_size=2, max_size=2), "rows": cells | values, "x": values, "y": values,
+        "series": st.dictionaries(st.text(), cells) | values, "labels": st.lists(scalars, max_size=2), "counts": cells,
+    },
 )  # fmt: skip
 
 
@@ -100,7 +112,7 @@ def run(home: Any) -> Run:  # noqa: ANN401
 
 @pytest.mark.django_db
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(events)
+@given(events | reports)
 @example({"type": "sample", "text": "a\x00b\ud800", "prompt": ["\\u0000", math.inf, {"\x00": "\udfff"}]})
 @example({"type": "sample", "text": "", "values": {"\x00": 1, "\ud800": 2, "": math.nan}})
 @example({"type": "metric", "step": 10**30, "values": {"x\x00" * 100: 1e308, "": 10**400}})
@@ -111,6 +123,8 @@ def test_whatever_an_event_holds_the_database_takes_it(run: Run, event: dict[str
         Metric(run=run, attempt=1, step=step, name=name, value=value) for step, name, value in heard.metrics
     )
     Sample.objects.bulk_create(Sample(run=run, **sample) for sample in heard.samples)
+    for title, report in heard.reports.items():
+        Report.objects.update_or_create(run=run, title=title, defaults=report)
     done, total = heard.progress or (0, 0)
     Run.objects.filter(pk=run.pk).update(done=done, total=total, message=heard.message or "")
     connection.check_constraints()

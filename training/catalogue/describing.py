@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,6 +39,23 @@ class About:
 def about(ref: str, environment: str = "") -> About:
     """What is known of a model string (`run:3` included) whose form was checked, for trainers of this environment."""
     return _asked(ref, environment, int(time.monotonic() // REMEMBERED))
+
+
+#: what base models that were looked at can; it does not change while they are there
+_verbs: dict[tuple[str, str], tuple[str, ...]] = {}
+
+
+def able(refs: Sequence[str], verb: str, *, environment: str = "") -> list[str]:
+    """Those that have a verb; one that does not tell what it can is given the benefit of the doubt."""
+    with ThreadPoolExecutor(max_workers=4) as asking:  # a child process each, the first time
+        can = asking.map(lambda ref: verb in (_known(ref, environment) or (verb,)), refs)
+    return [ref for ref, may in zip(refs, can, strict=True) if may]
+
+
+def _known(ref: str, environment: str) -> tuple[str, ...]:
+    if (ref, environment) not in _verbs and (verbs := about(ref, environment).verbs):
+        _verbs[ref, environment] = verbs
+    return _verbs.get((ref, environment), ())
 
 
 @lru_cache(maxsize=200)

@@ -12,6 +12,7 @@ from training.machine.capacity import number_in
 SHARE = 0.8  # of the memory: the rest is the database's and the site's
 MOST_POINTS = 200_000  # numbers stored of one run
 MOST_SAMPLES = 2_000
+MOST_REPORTS = 60  # tables and pictures
 #: where a container says how much it may hold, in the two versions of control groups
 CONTAINER = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
+from django.utils.text import capfirst
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -13,12 +14,25 @@ from training.models import Run, Snapshot
 from training.reporting import curving
 from webapp.saying import number
 
+WINRATE = "winrate/"
+SIGNED = ("tau",)  # from -1 to 1, where others are shares
 FEW_PROMPTS, FEW_PAIRS = 10, 200  # below both, an interval is no evidence
+EVEN = 0.5
+LONGER = 0.2  # a change of length that is worth a word
 SHOWN_JUDGEMENTS = 200
 WHO = {
     "model": _("this model"), "random": _("a coin"), "constant": _("always the same score"), "longer": _("the longer answer"),
-    "untrained": _("before training"),
+    "untrained": _("before training"), "base": _("what the base model finds likely"),
+    "base-per-token": _("what the base model finds likely, token for token"),
 }  # fmt: skip
+#: who says which of two texts is better
+JUDGES = {"judge": _("the judge"), "own-reward": _("what it has learned itself")}
+#: what a run that ended before its last step says of it (`stopped-by`), for those who were not there
+ALARMS = {
+    "kl-budget": _("the model had moved as far from where it started as it was allowed to"),
+    "length": _("its texts grew too long: the reward may be paid for length"),
+    "preferences": _("the reward went up while it agreed less with what people prefer"),
+}
 
 
 @dataclass(frozen=True)
@@ -32,21 +46,48 @@ class Bar:
     own: bool
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """A metric of the model beside its baselines, on a scale of its own."""
+
+    name: str
+    title: str
+    bars: list[Bar]
+    low: float = 0.0
+    high: float = 1.0
+
+
 def curves(run: Run) -> dict[str, curving.Curve]:
     """Metric -> [[step, value], ...] of one run."""
     return curving.curves([run])[run.pk]
 
 
-def comparisons(numbers: dict[str, Any]) -> list[tuple[str, list[Bar]]]:
-    """Metrics that were measured for the model and for baselines, as bars; the model first."""
+def comparisons(numbers: dict[str, Any]) -> list[Comparison]:
+    """Metrics that were measured for the model and for baselines, as bars, the model first; then who won before and after."""
     found = []
     for name in sorted({key.split("/")[0] for key in numbers if key.endswith("/model")}):
         bars = [
             _bar(numbers, name, who, str(title)) for who, title in WHO.items() if _finite(numbers.get(f"{name}/{who}"))
         ]
         if len(bars) > 1:
-            found.append((name, bars))
-    return found
+            title = gettext("%(metric)s on held-out prompts") % {"metric": name.capitalize()}
+            found.append(Comparison(name, title, bars, -1.0 if name in SIGNED else 0.0))
+    return [*found, *(_won(numbers, judge) for judge in _judges(numbers))]
+
+
+def _judges(numbers: dict[str, Any]) -> list[str]:
+    names = [key.removeprefix(WINRATE) for key in numbers if key.startswith(WINRATE) and _finite(numbers[key])]
+    return [name for name in names if not name.endswith(("/low", "/high"))]
+
+
+def _won(numbers: dict[str, Any], judge: str) -> Comparison:
+    """How often the later text is the better one, and how often the earlier; draws are shared."""
+    rate, low, high = (numbers.get(f"{WINRATE}{judge}{end}") for end in ("", "/low", "/high"))
+    after = Bar(gettext("after training"), float(rate or 0.0), low, high, own=True)
+    before = Bar(gettext("before training"), 1.0 - after.value, None, None, own=False)
+    return Comparison(
+        f"winrate-{judge}", gettext("Preferred by %(judge)s") % {"judge": JUDGES.get(judge, judge)}, [after, before]
+    )
 
 
 def _bar(numbers: dict[str, Any], name: str, who: str, title: str) -> Bar:
@@ -54,11 +95,64 @@ def _bar(numbers: dict[str, Any], name: str, who: str, title: str) -> Bar:
     return Bar(title, numbers[key], numbers.get(f"{key}/low"), numbers.get(f"{key}/high"), who == "model")
 
 
-def _finite(value: object) -> bool:
+def _finite(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def verdict(numbers: dict[str, Any], name: str = "accuracy") -> str:
+def verdict(numbers: dict[str, Any]) -> str:
+    """What the numbers say, in a sentence or a few; nothing where they say nothing."""
+    said = [_of_accuracy(numbers), *(_of_winning(numbers, judge) for judge in _judges(numbers))]
+    return " ".join(filter(None, said))
+
+
+def _of_winning(numbers: dict[str, Any], judge: str) -> str:
+    """Whether the judge prefers what is written after training; its preference is not people's, and length is told beside."""
+    rate, low, high = (numbers.get(f"{WINRATE}{judge}{end}") for end in ("", "/low", "/high"))
+    if not (_finite(rate) and _finite(low) and _finite(high)):
+        return ""
+    told = {
+        "judge": JUDGES.get(judge, judge),
+        "rate": number(100 * rate),
+        "low": number(100 * low),
+        "high": number(100 * high),
+    }
+    if low > EVEN:
+        said = gettext(
+            "%(judge)s prefers what it writes now to what it wrote before: %(rate)s %% (95 %%: %(low)s – %(high)s %%)."
+        )
+    elif high < EVEN:
+        said = gettext(
+            "%(judge)s prefers what it wrote before training: what it writes now wins %(rate)s %% (95 %%: "
+            "%(low)s – %(high)s %%)."
+        )
+    else:
+        said = gettext(
+            "%(judge)s sees no difference at 95 %%: what it writes now wins %(rate)s %% (%(low)s – %(high)s %%)."
+        )
+    return " ".join(filter(None, [capfirst(said % told), _of_length(numbers)]))
+
+
+def _of_length(numbers: dict[str, Any]) -> str:
+    before, after = numbers.get("length/before"), numbers.get("length/after")
+    if not (_finite(before) and _finite(after)) or before <= 0 or abs(after / before - 1) < LONGER:
+        return ""
+    return (
+        gettext(
+            "Its texts are %(times)s times as long as before: a judge that likes length would prefer them for that."
+        )
+        % {"times": number(after / before, 1)}
+        if after > before
+        else gettext("Its texts are %(times)s times as long as before.") % {"times": number(after / before, 1)}
+    )
+
+
+def stopped(numbers: dict[str, Any]) -> str:
+    """Why a run ended before its last step by its own decision; empty where it did not."""
+    alarm = numbers.get("stopped-by")
+    return str(ALARMS.get(alarm, alarm)) if isinstance(alarm, str) else ""
+
+
+def _of_accuracy(numbers: dict[str, Any], name: str = "accuracy") -> str:
     """One honest sentence about the model beside the best of its baselines; too few comparisons get none.
 
     Against the longer answer the paired interval decides (`gain/over-longer`), which is the sharper one.

@@ -1,4 +1,7 @@
-"""Orders the texts a run wrote on the way by prompt and step, so that one sees it learn. Beside reporting."""
+"""Orders the texts a run wrote on the way by prompt and step, so that one sees it learn. Beside reporting.
+
+Texts that come with what was written before training are shown side by side, by `pairing`.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,8 @@ class Written:
 def samples_by_prompt(run: Run) -> list[Written]:
     """The prompts in the order in which they were first tried. A text that a resumed run wrote again stands once."""
     found: dict[str, dict[int | None, dict[str, Sample]]] = {}
-    for sample in run.samples.order_by("id")[:READ]:
-        found.setdefault(_text(sample.prompt), {}).setdefault(sample.step, {}).setdefault(sample.text, sample)
+    for sample in run.samples.filter(before=None).order_by("id")[:READ]:
+        found.setdefault(prompt_words(sample.prompt), {}).setdefault(sample.step, {}).setdefault(sample.text, sample)
     told = []
     for prompt, of in list(found.items())[:PROMPTS]:
         ordered = sorted(of.items(), key=lambda pair: -1 if pair[0] is None else pair[0])
@@ -34,7 +37,7 @@ def samples_by_prompt(run: Run) -> list[Written]:
     return told
 
 
-def _text(prompt: object) -> str:
+def prompt_words(prompt: object) -> str:
     """A prompt is a string or a list of messages."""
     if isinstance(prompt, list):
         return "\n".join(str(message.get("content", "")) for message in prompt if isinstance(message, dict))

@@ -12,10 +12,10 @@ from django.views.decorators.http import require_POST
 
 from annotation.models import Project
 from annotation.requests import ProjectRequest
-from training import configuring, launching, preflighting
+from training import casting, configuring, launching, preflighting
 from training.catalogue import switching
 from training.catalogue.listing import ListingFailed, listing
-from training.models import Model, Run
+from training.models import Run
 from training.preflighting import FAULT, WARNING, Check
 from webapp.people.permitting import project
 
@@ -133,9 +133,10 @@ def _start(source: Run | None) -> dict[str, Any]:
 def _values(request: ProjectRequest, offered: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     config, faults = configuring.read(offered["schema"], request.POST)
     models = {}
-    for role in offered["needs"]["models"]:
-        other = request.POST.get(f"other-{role}", "").strip()
-        models[role] = other or request.POST.get(f"model-{role}", "").strip()
+    for role in casting.verbs(offered):
+        ref = request.POST.get(f"other-{role}", "").strip() or request.POST.get(f"model-{role}", "").strip()
+        if role not in casting.optional(offered) or ref not in ("", casting.NONE):
+            models[role] = ref
     numbers = {"seed": 0, "ranks": 1}
     for name, least in numbers.items():
         text = request.POST.get(name, "").strip() or str(least)
@@ -156,7 +157,7 @@ def _form(
         config = config | {name: text for name, text in typed.items() if text is not None}
     chosen = request.POST.get("snapshot") or request.GET.get("snapshot") or (source.snapshot.hash if source else "")
     suited = [s for s in request.project.snapshots.all()[:100] if s.rows in needs["rows"]]
-    known = set(offered["schema"].get("properties", {})) | set(needs["models"]) | {"seed", "ranks", "snapshot"}
+    known = set(offered["schema"].get("properties", {})) | set(casting.verbs(offered)) | {"seed", "ranks", "snapshot"}
     fields = configuring.fields(offered["schema"], config, faults)
     first = len(fields) if len(fields) <= SHOWN_SETTINGS + 1 else SHOWN_SETTINGS
     return {
@@ -165,10 +166,13 @@ def _form(
         "fields": fields[:first],
         "more_fields": fields[first:],
         "more_open": any(field.error for field in fields[first:]),
-        "roles": [
-            _role(request, role, verb, values["models"].get(role, ""), faults, offered)
-            for role, verb in needs["models"].items()
-        ],
+        "roles": casting.cast(
+            offered,
+            request.project,
+            values["models"] if request.method == "POST" or source else None,
+            faults,
+            switching.offered(request.project, listing()),
+        ),
         "snapshots": suited,
         "chosen": chosen or (suited[0].hash if suited else ""),
         "seed": request.POST.get("seed", "") if "seed" in faults else values["seed"],
@@ -179,21 +183,3 @@ def _form(
         "again": f"?from={source.pk}" if source else "",
         "is_only_one": len(listing().trainers) == 1,
     }
-
-
-def _role(
-    request: ProjectRequest, role: str, verb: str, value: str, faults: dict[str, str], offered: dict[str, Any]
-) -> dict[str, Any]:
-    listed = Model.objects.filter(project=request.project, run__archived_at=None)
-    own = [model.ref for model in listed if verb in model.yields]
-    choices = [*listing().model_strings(offered.get("environment", "")), *own]
-    value = value or _best(choices)
-    return {
-        "name": role, "verb": verb, "choices": choices, "value": value if value in choices else "",
-        "other": "" if value in choices else value, "error": faults.get(role, ""),
-    }  # fmt: skip
-
-
-def _best(choices: list[str]) -> str:
-    """Real weights before fresh ones."""
-    return next((ref for ref in choices if not ref.startswith("tiny:")), choices[0] if choices else "")

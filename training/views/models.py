@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from django.http import HttpResponse
@@ -9,13 +10,15 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext
 
 from annotation.requests import ProjectRequest
+from feinschliff.best_of import kl_bound
 from training import answering
 from training.models import Model
-from training.reporting import results
+from training.reporting import pairing, picturing, results
 from webapp.people.permitting import project
 from webapp.saying import number
 
 MOST_TEXTS, MOST_CHARACTERS = 10, 20_000
+MOST_ANSWERS, LONGEST, TEMPERATURE = 16, 160, 0.8
 
 
 @project("train")
@@ -27,7 +30,7 @@ def models(request: ProjectRequest, slug: str) -> HttpResponse:
 
 @project("score")
 def model(request: ProjectRequest, slug: str, model_id: int) -> HttpResponse:
-    """A model's numbers, its lineage, and the form to try it."""
+    """A model's numbers, its lineage, and the forms to try it."""
     found = get_object_or_404(
         Model.objects.select_related("run", "run__snapshot"), pk=model_id, project=request.project
     )
@@ -41,13 +44,52 @@ def model(request: ProjectRequest, slug: str, model_id: int) -> HttpResponse:
         "numbers": sorted(found.run.numbers.items()),
         "behind": results.judgements_behind(found.run.snapshot),
         "held_out": results.held_out(found.run.numbers),
+        "pairs": pairing.pairs(found.run),
+        "reports": picturing.shown(found.run),
         "can_score": "score" in found.yields,
         "prompt": "",
         "completions": ["", ""],
     }
+    context |= _writing(request, found)
     if request.method == "POST":
-        context |= _tried(request, found)
-    return render(request, "training/model.html", context, status=400 if context.get("error") else 200)
+        context |= _written(request, found) if request.POST.get("do") == "write" else _tried(request, found)
+    wrong = context.get("error") or context.get("write_error")
+    return render(request, "training/model.html", context, status=400 if wrong else 200)
+
+
+def _writing(request: ProjectRequest, found: Model) -> dict[str, Any]:
+    """What the form needs that lets a model write: who could choose among its answers."""
+    if "generate" not in found.yields:
+        return {"can_write": False}
+    scoring = Model.objects.filter(project=request.project, run__archived_at=None)
+    return {
+        "can_write": True, "judges": [model for model in scoring if "score" in model.yields], "most_answers": MOST_ANSWERS,
+        "write_prompt": "", "write_n": 1, "judge_ref": "",
+    }  # fmt: skip
+
+
+def _written(request: ProjectRequest, found: Model) -> dict[str, Any]:
+    """Answers of the model; with a judge the best first, each with its score."""
+    prompt, count, ref = (request.POST.get(name, "").strip() for name in ("prompt", "n", "judge"))
+    n = int(count) if count.isascii() and count.isdigit() and len(count) < 4 else 0
+    tried: dict[str, Any] = {"write_prompt": prompt, "write_n": count, "judge_ref": ref}
+    if not prompt or len(prompt) > MOST_CHARACTERS or not 1 <= n <= MOST_ANSWERS:
+        said = gettext("Write a prompt of at most %(n)s characters, and ask for 1 to %(most)s answers.")
+        return tried | {"write_error": said % {"n": number(MOST_CHARACTERS), "most": MOST_ANSWERS}}
+    judge = next((one for one in _writing(request, found).get("judges", []) if one.ref == ref), None)
+    temperature = 0.0 if n == 1 else TEMPERATURE
+    try:
+        texts = answering.write(
+            model=found, prompt=prompt, n=n, longest=LONGEST, temperature=temperature, seed=secrets.randbelow(2**31)
+        )
+        scores = answering.score(model=judge, prompt=prompt, completions=texts) if judge else None
+    except answering.NoAnswer as wrong:
+        return tried | {"write_error": str(wrong)}
+    if scores is None:
+        return tried | {"written": [{"text": text} for text in texts]}
+    order = sorted(range(len(texts)), key=lambda place: (-scores[place], place))
+    answers = [{"text": texts[place], "score": scores[place], "best": place == order[0]} for place in order]
+    return tried | {"written": answers, "bound": number(kl_bound(n), 2) if n > 1 else ""}
 
 
 def _tried(request: ProjectRequest, found: Model) -> dict[str, Any]:

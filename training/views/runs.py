@@ -15,7 +15,7 @@ from annotation.requests import ProjectRequest
 from training import launching, preparing
 from training.machine import disk
 from training.models import Model, Run
-from training.reporting import curving, logs, pacing, results, sampling
+from training.reporting import curving, logs, pacing, pairing, picturing, results, sampling
 from webapp.people import noticing
 from webapp.people.permitting import project
 
@@ -55,6 +55,9 @@ def run(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
         "cause": cause,
         "last_words": last_words.strip("\n") or (logs.last_lines(found) if cause else ""),
         "written": sampling.samples_by_prompt(found),
+        "pairs": pairing.pairs(found),
+        "reports": picturing.shown(found),
+        "stopped": results.stopped(found.numbers),
         "replay": preparing.replay_command(found),
         "beside": beside,
         "comparable": _with_those(curving.comparable(found), beside),
@@ -79,6 +82,7 @@ def live(request: ProjectRequest, slug: str, run_id: int) -> JsonResponse:
         "progress": pacing.told(found),
         "runs": curving.told([found, *beside[: curving.MOST - 1]]),
         "samples": found.samples.count(),
+        "reports": picturing.stamp(found),
         "log": logs.log_tail(found),
         "unread": noticing.unread(request.user),
     }

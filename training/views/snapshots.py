@@ -34,6 +34,11 @@ class FreezeForm(forms.Form):
             "By itself: every question that gives such rows. What only follows from ratings gives way to a ranking."
         ),
     )
+    unjudged = forms.BooleanField(
+        required=False,
+        label=_("Only prompts that nobody has judged"),
+        help_text=_("For rows of prompts; other rows come from judgements."),
+    )
     heldout = forms.FloatField(
         min_value=0.01,
         max_value=0.9,
@@ -49,20 +54,26 @@ class FreezeForm(forms.Form):
         help_text=_("Another seed holds out other prompts."),
     )
 
-    def __init__(self, data: QueryDict | None, offered: dict[str, str], questions: list[str]) -> None:
-        super().__init__(data)
+    def __init__(self, data: QueryDict | None, offered: dict[str, str], questions: list[str], rows: str) -> None:
+        super().__init__(data, initial={"rows": rows} if rows else None)
         cast("forms.ChoiceField", self.fields["rows"]).choices = list(offered.items())
         if len(questions) > 1:
             names = [("", gettext("All that give such rows")), *((name, name) for name in questions)]
             cast("forms.ChoiceField", self.fields["question"]).choices = names
         else:
             del self.fields["question"]
+        if freezing.PROMPTS not in offered:
+            del self.fields["unjudged"]
 
 
 @project("freeze")
 def snapshots(request: ProjectRequest, slug: str) -> HttpResponse:
     names = request.project.questions.order_by("version", "position").values_list("name", flat=True)
-    form = FreezeForm(request.POST or None, freezing.offered_by(request.project), list(dict.fromkeys(names)))
+    judgements = judging.current(project_id=request.project.pk).count()
+    form = FreezeForm(
+        request.POST or None, freezing.offered_by(request.project), list(dict.fromkeys(names)),
+        "" if judgements else freezing.PROMPTS,
+    )  # fmt: skip
     if request.method == "POST" and form.is_valid():
         try:
             made = freezing.freeze(project=request.project, actor=request.user, **form.cleaned_data)
@@ -79,7 +90,8 @@ def snapshots(request: ProjectRequest, slug: str) -> HttpResponse:
         "project": request.project,
         "form": form,
         "snapshots": request.project.snapshots.select_related("created_by")[:100],
-        "judgements": judging.current(project_id=request.project.pk).count(),
+        "judgements": judgements,
+        "items": request.project.items.count(),
     }
     return render(request, "training/snapshots.html", context)
 

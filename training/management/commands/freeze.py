@@ -17,6 +17,9 @@ class Command(BaseCommand):
         parser.add_argument("project")
         parser.add_argument("--rows", default="ranking", choices=list(freezing.OFFERED))
         parser.add_argument("--question", default="", help="rows of this question alone, by its name")
+        parser.add_argument(
+            "--unjudged", action="store_true", help="with --rows prompt: only of items that nobody has judged"
+        )
         parser.add_argument("--heldout", type=float, default=0.2, help="share of the groups that is never trained on")
         parser.add_argument("--split-seed", type=int, default=0, help="another seed holds out other groups")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -28,6 +31,7 @@ class Command(BaseCommand):
                 project=project,
                 rows=options["rows"],
                 question=options["question"],
+                unjudged=options["unjudged"],
                 heldout=options["heldout"],
                 split_seed=options["split_seed"],
             )

@@ -118,10 +118,16 @@ class Command(BaseCommand):
 
     def _lines(self, run: Run) -> list[str]:
         numbers = [(name, value) for name, value in sorted(run.numbers.items()) if value is not None]
-        lines = [
-            run.state,
-            *(f"{name} {value:g}" if value == int(value) else f"{name} {value:.4f}" for name, value in numbers),
-        ]
+        lines = [run.state, *(f"{name} {_shown(value)}" for name, value in numbers)]
+        if why := results.stopped(run.numbers):
+            lines.append(f"It stopped itself: {why}.")
         if run.state == Run.SUCCEEDED:
             lines += [line for line in (results.verdict(run.numbers), f"model run:{run.pk}") if line]
         return lines
+
+
+def _shown(value: object) -> str:
+    """A final number; a trainer may also return a word."""
+    if not isinstance(value, int | float):
+        return str(value)
+    return f"{value:g}" if value == int(value) else f"{value:.4f}"

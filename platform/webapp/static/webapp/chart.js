@@ -4,14 +4,14 @@ import { fill, gettext } from "./words.js";
 
 /** @typedef {{name: string, points: [number, number|null][]}} Series Points are (step, value); null leaves a gap */
 
-const HEIGHT = 240;
-const LINES = 8;
+export const HEIGHT = 240;
+export const LINES = 8;
 export const DASHES = [[], [7, 4], [2, 3], [12, 4, 2, 4], [], [7, 4], [2, 3], [12, 4, 2, 4]];
 /** Smoothing looks back over this share of the steps. */
 const MEMORY = 1 / 30;
 
 /** A canvas knows no custom properties: an element of that colour tells what it comes to. @param {string} value @returns {string} */
-function colour(value) {
+export function colour(value) {
   const probe = document.createElement("span");
   probe.hidden = true;
   probe.style.color = value;
@@ -45,7 +45,7 @@ function smoothed({ name, points }, span) {
 }
 
 /** @param {number|null|undefined} value @returns {string} */
-function short(value) {
+export function short(value) {
   if (value === null || value === undefined) return "-";
   const size = Math.abs(value);
   return size !== 0 && (size < 1e-3 || size >= 1e5) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
@@ -53,7 +53,7 @@ function short(value) {
 
 /** What the legend says: the series' value nearest to the cursor, or else its latest one.
  * @param {any} plot @param {number|null} value @param {number} at @param {number|null} under @returns {string} */
-function told(plot, value, at, under) {
+export function told(plot, value, at, under) {
   const column = plot.data[at];
   const is = (/** @type {unknown} */ one) => typeof one === "number";
   if (under === null || under === undefined) return short(column.findLast(is));

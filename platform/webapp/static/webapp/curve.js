@@ -1,13 +1,13 @@
 /* A run's page while it lives: its curves (and those of runs laid over it), state, progress, log and samples, kept up to date.
    <div data-curve data-url="..."> is where the charts go; [data-progress], [data-state], [data-remaining], [data-log] and the
-   bell are filled from the same answer. When the state changes or a sample comes, the parts of the page are exchanged.
+   bell are filled from the same answer. When the state changes, or a sample or a report comes, the parts of the page are exchanged.
    Needs the uPlot script before it. */
 
 import { chartsIn, poll, tellersIn } from "./curves.js";
 import { refreshParts } from "./parts.js";
 import { fill, gettext } from "./words.js";
 
-/** @typedef {{live: boolean, state: string, state_title: string, samples: number, unread: number, log: string,
+/** @typedef {{live: boolean, state: string, state_title: string, samples: number, reports: string, unread: number, log: string,
  *   progress: {done: number, total: number, remaining_s: number|null, attempt: string}, runs: import("./curves.js").Run[]}} Answer */
 
 /** @param {number} seconds @returns {string} */
@@ -92,8 +92,10 @@ function follow(place) {
     showCurves(answer.runs);
     const changed = before !== null && before.state !== answer.state;
     const wrote = before !== null && before.samples !== answer.samples;
+    const told = before !== null && before.reports !== answer.reports;
     if (changed) tell.say(fill(gettext("The run is now: %(state)s"), { state: answer.state_title || answer.state }));
-    if (changed || wrote) refreshParts((part) => changed || part === "samples").catch(() => undefined);
+    const fresh = new Set([...(wrote ? ["samples", "pairs"] : []), ...(told ? ["reports"] : [])]);
+    if (changed || fresh.size) refreshParts((part) => changed || fresh.has(part)).catch(() => undefined);
     before = answer;
     return answer.live || answer.runs.some((run) => run.live);
   }

@@ -54,9 +54,9 @@ function makeScrollersReachable() {
 
 /** On a phone a row of a table becomes a card: each cell then needs its column's title, and the roles that such a layout takes away. */
 function titleCells() {
-  for (const table of document.querySelectorAll(".table > table")) {
-    const titles = [...table.querySelectorAll("thead th")].map((cell) => (cell.querySelector(".sr-only") ? "" : cell.textContent?.trim() || ""));
-    if (!titles.length) continue;
+  for (const table of document.querySelectorAll(".table > table:not(.matrix)")) {
+    const titles = [...table.querySelectorAll("thead :is(th, td)")].map((cell) => (cell.querySelector(".sr-only") ? "" : cell.textContent?.trim() || ""));
+    if (!titles.length || table.classList.contains("titled")) continue;
     table.setAttribute("role", "table");
     for (const part of table.querySelectorAll("thead, tbody")) part.setAttribute("role", "rowgroup");
     for (const cell of table.querySelectorAll("thead th")) cell.setAttribute("role", "columnheader");
@@ -88,4 +88,4 @@ if (password instanceof HTMLInputElement && (!document.activeElement || document
 makeScrollersReachable();
 addEventListener("resize", makeScrollersReachable);
 document.addEventListener("toggle", makeScrollersReachable, true);
-document.addEventListener("contentshown", makeScrollersReachable);
+document.addEventListener("contentshown", () => (makeScrollersReachable(), titleCells()));
