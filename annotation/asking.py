@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -77,6 +77,11 @@ def ranked_question(project: Project) -> tuple[str, Rankable] | None:
     return next(found, None)
 
 
+def demonstrated_question(project: Project) -> Asked | None:
+    """The first question that asks for a text, to which imported demonstrations belong."""
+    return next((asked for asked in questions_of(project) if asked.kind.name == "demonstration"), None)
+
+
 def limits(project: Project) -> tuple[int, int]:
     """The fewest and the most responses an item may have, for every question to make sense."""
     return limits_of(questions_of(project))
@@ -104,14 +109,26 @@ def read(*, questions: Iterable[Asked], form: Mapping[str, Any], subject: Subjec
 
 def summary(judgement: Judgement, *, by_position: bool = False) -> str:
     """All that was said, in one line: by the letters that were shown, or by those of the item's own order."""
-    return " · ".join(words for _title, words in said(judgement, by_position=by_position))
+    return " · ".join(one.words for one in said(judgement, by_position=by_position))
 
 
-def said(judgement: Judgement, *, by_position: bool = False) -> list[tuple[str, str]]:
-    """All that was said, as (title of the question, answer in words), in the order in which it was asked."""
+class Said(NamedTuple):
+    """What was said to one question: `words` is its answer in a line, `legend` what the numbers there stand for, if anything."""
+
+    title: str
+    words: str
+    legend: str
+
+
+def said(judgement: Judgement, *, by_position: bool = False) -> list[Said]:
+    """All that was said, in the order in which it was asked."""
     asked = questions_of(judgement.item.project, judgement.schema_version)
     subject = subject_of(judgement.item, () if by_position else judgement.order)
-    return [(a.title, a.summary(judgement.answers[a.name], subject)) for a in asked if a.name in judgement.answers]
+    return [
+        Said(a.title, a.summary(judgement.answers[a.name], subject), a.kind.legend(a.options))
+        for a in asked
+        if a.name in judgement.answers
+    ]
 
 
 def draft(kind: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - a question's parts
@@ -202,7 +219,8 @@ def change(*, project: Project, drafts: Sequence[Mapping[str, Any]], actor: User
 
     Raises WrongQuestions, also where items are there already that the new questions could not take.
     """
-    project = Project.objects.select_for_update().get(pk=project.pk)
+    # As an import does: neither sees items or questions that the other is about to change.
+    project = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     wanted = checked(drafts)
     now = list(project.questions.filter(version=project.schema_version).order_by("position"))
     if [content(q) for q in now] == [content(q) for q in wanted]:

@@ -20,6 +20,8 @@ from webapp.people.models import Notice, User
 from webapp.people.permitting import LEAD
 
 MOST_NOTE = 2_000
+#: of notices about the flags of one project that a lead has not read; what comes after them stands on the page that they lead to
+MOST_NOTICES = 5
 #: what is stored -> what people read
 REASONS: Mapping[str, Any] = {
     "harmful": _("Harmful"),
@@ -56,23 +58,25 @@ def flag(*, item: Item, member: Membership, reason: str, note: str = "") -> Flag
         return there
     made = Flag.objects.create(item=item, member=member, reason=reason, note=note)
     auditing.record(actor=member.user, action="flag", subject=item.project.slug, item=item.key, reason=reason)
-    _tell_leads(item.project, but_not=member.user)
+    _tell_leads(made, but_not=member.user)
     return made
 
 
-def _tell_leads(project: Project, *, but_not: User | None) -> None:
-    """One notice a lead until it is read, however many flags come."""
+def _tell_leads(flag: Flag, *, but_not: User | None) -> None:
+    """A notice a flag, until a lead has left MOST_NOTICES of them unread: a flood of flags is no flood of notices."""
+    project = flag.item.project
     url = reverse("flags", args=[project.slug])
     leads = project.memberships.filter(role=LEAD, active=True, user__is_active=True).select_related("user")
     for lead in leads:
         if (
             lead.user is None
             or lead.user == but_not
-            or Notice.objects.filter(user=lead.user, url=url, read_at=None).exists()
+            or Notice.objects.filter(user=lead.user, url=url, read_at=None).count() >= MOST_NOTICES
         ):
             continue
         with translation.override(lead.user.reads):
-            text = gettext("Somebody flagged an item of %(project)s.") % {"project": project.name}
+            said = {"project": project.name, "item": flag.item.key[:80], "reason": str(REASONS[flag.reason])}
+            text = gettext("Flagged in %(project)s: %(item)s (%(reason)s).") % said
         noticing.notify(user=lead.user, text=text, url=url, is_trouble=True)
 
 

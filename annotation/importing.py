@@ -11,7 +11,7 @@ import itertools
 import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,7 +24,7 @@ from annotation import asking
 from annotation import mapping as mappings
 from annotation.formats import jsonl
 from annotation.formats.jsonl import Problem
-from annotation.kinds import BadAnswer, Rankable
+from annotation.kinds import BadAnswer, Rankable, Subject
 from annotation.mapping import Draft
 from annotation.models import Import, Project
 from annotation.storing import Counts, ImportRefused, Writer
@@ -63,12 +63,13 @@ class Wanted:
     most: int
     asked: str
     kind: Rankable | None
+    written: asking.Asked | None = None  # who reads imported demonstrations
 
 
 def wanted_by(project: Project) -> Wanted:
     (fewest, most), ranked = asking.limits(project), asking.ranked_question(project)
     asked = gettext(" with a ").join(question.kind.name for question in asking.questions_of(project))
-    return Wanted(fewest, most, asked, ranked[1] if ranked else None)
+    return Wanted(fewest, most, asked, ranked[1] if ranked else None, asking.demonstrated_question(project))
 
 
 def read_lookup(*, field: str, key: str, file: BinaryIO) -> Lookup:
@@ -210,7 +211,22 @@ def _one(
             wanted.kind.from_ranks(ranks)
         except BadAnswer as wrong:
             raise Problem(line, mapping.get("ranks", "votes"), str(wrong)) from None
-    return item
+    return _with_text(item, mapping, wanted)
+
+
+def _with_text(item: Draft, mapping: Mapping[str, str], wanted: Wanted) -> Draft:
+    """The draft with what a person wrote as it is kept, by the rules of the question that asks for it. Raises Problem."""
+    if item.written is None:
+        return item
+    pseudonym, text = item.written
+    try:
+        if wanted.written is None:
+            raise BadAnswer(gettext("the project asks nobody to write an answer, so there is no place for one"))
+        subject = Subject(order=range(len(item.responses)), texts=item.responses, prompt=item.prompt)
+        answer = wanted.written.kind.check({"text": text, "edited_from": None}, subject, wanted.written.options)
+    except BadAnswer as wrong:
+        raise Problem(item.line, mapping["demonstration"], str(wrong)) from None
+    return replace(item, written=(pseudonym, answer["text"]))
 
 
 def import_file(
@@ -227,15 +243,17 @@ def import_file(
         words = mappings.check_mapping(mapping)
     except Problem as problem:
         raise ImportRefused([problem]) from None
-    wanted, ranked = wanted_by(project), asking.ranked_question(project)
     counts = Counts()
     with transaction.atomic():
-        # one import a project at a time: positions and pseudonyms are given in order
-        Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+        # One import a project at a time: positions and pseudonyms are given in order. The questions are read under the same
+        # lock, which a change of them takes too, so that no item comes in that those asked now could not take.
+        project = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+        wanted, ranked = wanted_by(project), asking.ranked_question(project)
         done = Import.objects.get(pk=batch.pk)
         if done.done_at:  # sent twice: the first was quicker
             return Counts(**done.counts)
-        writer = Writer(project=project, batch=batch, ranked=ranked, counts=counts)
+        written = wanted.written.name if wanted.written else ""
+        writer = Writer(project=project, batch=batch, ranked=ranked, written=written, counts=counts)
         source = drafts(file, words, wanted, counts, lookups)
         while some := list(itertools.islice(source, BATCH)):
             writer.write(some)

@@ -133,7 +133,7 @@ def summary(judgement: Judgement) -> str:
         return "…"
 
 
-def said(judgement: Judgement) -> list[tuple[str, str]]:
+def said(judgement: Judgement) -> list[asking.Said]:
     """As (title of the question, answer in words); empty where a question does not know its answer any more."""
     try:
         return asking.said(judgement)

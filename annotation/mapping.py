@@ -11,6 +11,7 @@ A mapping is `{word: fields}`. Fields are dotted paths (`a1.text`, `outputs.0`);
     ranks              a list of ranks, 1 = best, equal = tie, null = not ranked: one judgement
     winner             the better of two: 1 or 2, 0 for a tie, or a word that `codes` translates: one judgement
     votes              a list of winners, or of objects (`vote_winner`, `vote_annotator` name their fields): one each
+    demonstration      what a person wrote as the answer, may be empty: one judgement, together with `ranks` or `winner`
     annotator          the field with the annotator's pseudonym, or `=text` for a fixed one
     codes              `a1:1,a2:2,equal:0`
     topic              the field of knowledge it belongs to, which decides who gets it: one field, may be empty
@@ -35,7 +36,7 @@ from webapp import saying
 
 WORDS = (
     "id", "prompt", "responses", "context", "sources", "group", "ranks", "winner", "votes", "vote_winner",
-    "vote_annotator", "annotator", "codes", "topic", "warning", "where",
+    "vote_annotator", "demonstration", "annotator", "codes", "topic", "warning", "where",
 )  # fmt: skip
 NATIVE = {
     word: word
@@ -49,6 +50,7 @@ NATIVE = {
         "ranks",
         "winner",
         "votes",
+        "demonstration",
         "annotator",
         "topic",
         "warning",
@@ -74,6 +76,7 @@ class Draft:
     topic: str = ""
     warning: str = ""
     judgements: list[tuple[str, list[int | None]]] = field(default_factory=list)  # (pseudonym, ranks)
+    written: tuple[str, str] | None = None  # (pseudonym, demonstration)
 
     @property
     def digest(self) -> str:
@@ -131,6 +134,7 @@ def draft(line: int, record: Mapping[str, Any], mapping: Mapping[str, str], *, a
         topic=_remark(line, record, mapping, "topic", MAX_TOPIC),
         warning=_remark(line, record, mapping, "warning", MAX_WARNING),
         judgements=_judgements(line, record, mapping, len(responses)),
+        written=_written(line, record, mapping),
     )
 
 
@@ -169,6 +173,7 @@ def guess(record: Mapping[str, Any]) -> dict[str, str]:
         "ranks": ["ranks", "ranking"],
         "winner": ["winner", "label"],
         "votes": ["votes"],
+        "demonstration": ["demonstration"],
         "group": ["group"],
         "annotator": ["annotator", "worker"],
         "topic": ["topic", "domain", "subject"],
@@ -384,6 +389,13 @@ def _judgements(
     if len(names) != len(set(names)):
         raise Problem(line, mapping.get("votes", "annotator"), gettext("one annotator judges this item twice"))
     return found
+
+
+def _written(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> tuple[str, str] | None:
+    value = _optional(line, record, mapping, "demonstration")
+    if value is None or value == "":
+        return None
+    return _pseudonym(line, record, mapping), _text(line, mapping["demonstration"], value)
 
 
 def _pseudonym(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> str:

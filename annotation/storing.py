@@ -44,8 +44,11 @@ class Counts:
 class Writer:
     """Stores drafts batch by batch. The caller holds the project's row, so that positions and pseudonyms are given in order."""
 
-    def __init__(self, *, project: Project, batch: Import, ranked: tuple[str, Rankable] | None, counts: Counts) -> None:
-        self.project, self.batch, self.ranked, self.counts = project, batch, ranked, counts
+    def __init__(
+        self, *, project: Project, batch: Import, ranked: tuple[str, Rankable] | None, written: str, counts: Counts
+    ) -> None:
+        """`ranked` and `written` are the questions that imported ranks and demonstrations answer."""
+        self.project, self.batch, self.ranked, self.written, self.counts = project, batch, ranked, written, counts
         last = Item.objects.filter(project=project).aggregate(last=Max("position"))["last"]
         self.position = 0 if last is None else last + 1
         self.members = {m.pseudonym: m for m in project.memberships.all()}
@@ -101,12 +104,12 @@ class Writer:
                 item=items[draft.key],
                 member=self._member(draft.line, pseudonym),
                 key=uuid.uuid4(),
-                answers=self._answers(ranks),
+                answers=answers,
                 schema_version=self.project.schema_version,
                 origin="import",
             )
             for draft in some
-            for pseudonym, ranks in draft.judgements
+            for pseudonym, answers in self._said(draft).items()
             if (items[draft.key].pk, pseudonym) not in known
         ]
         Judgement.objects.bulk_create(judgements)
@@ -115,9 +118,16 @@ class Writer:
             taken = Item.objects.filter(pk__in=ids)
             taken.update(imported=F("imported") + number, free=Greatest(F("free") - number, Value(0)))
 
-    def _answers(self, ranks: list[int | None]) -> dict[str, Any]:
-        question, kind = self.ranked  # type: ignore[misc] # drafts with ranks are refused without
-        return {question: kind.from_ranks(ranks)}
+    def _said(self, draft: Draft) -> dict[str, dict[str, Any]]:
+        """Pseudonym -> answers by question: what somebody ranked and wrote is one judgement."""
+        said: dict[str, dict[str, Any]] = {}
+        for pseudonym, ranks in draft.judgements:
+            question, kind = self.ranked  # type: ignore[misc] # drafts with ranks are refused without
+            said[pseudonym] = {question: kind.from_ranks(ranks)}
+        if draft.written:
+            pseudonym, text = draft.written
+            said.setdefault(pseudonym, {})[self.written] = {"text": text, "edited_from": None}
+        return said
 
     def _member(self, line: int, pseudonym: str) -> Membership:
         member = self.members.get(pseudonym)

@@ -170,6 +170,8 @@ def add(
     try:
         with transaction.atomic():
             project = Project.objects.select_for_update(no_key=True).get(pk=member.project_id)  # positions, in order
+            if question(project) is None:  # the questions changed while the model wrote
+                raise CannotTalk(hindrance(project))
             if instead is not None:
                 _take_back(instead)
             last = Item.objects.filter(project=project).aggregate(last=Max("position"))["last"]

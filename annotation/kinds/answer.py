@@ -101,6 +101,10 @@ class Kind(ABC):
     def summary(self, answer: Answer, subject: Subject, options: Any) -> str:  # noqa: ANN401
         """One line, such as `B > A = C`, by the letters that were shown."""
 
+    def legend(self, options: Any) -> str:  # noqa: ANN401
+        """What the numbers of a summary stand for, in their order; empty where the summary says it all."""
+        return ""
+
     @abstractmethod
     def project(self, rows: str, answer: Answer, subject: Subject, options: Any, task: str) -> Projection:  # noqa: ANN401
         """Rows of one of its kinds of rows; `task` is the question's name."""

@@ -74,7 +74,9 @@ class Options(BaseOptions):
         Literal["optional", "required", "none"],
         Shown(
             _("A correction of each mark"),
-            _("The corrected answer is learned from, against the original."),
+            _(
+                "The corrected answer is learned from, against the original. A mark without one is kept for people to read."
+            ),
             words={"optional": _("If they like"), "required": _("Always"), "none": _("Never")},
         ),
     ] = Field(default="optional", description="Whether people put right what they marked.")

@@ -241,6 +241,9 @@ class Rating(Kind):
             parts.append(numbers if position is None else f"{subject.letter(position)} {numbers}")
         return ", ".join(parts)
 
+    def legend(self, options: Options) -> str:
+        return ", ".join(aspect.label for aspect in options.aspects) if len(options.aspects) > 1 else ""
+
     def project(self, rows: str, answer: Answer, subject: Subject, options: Options, task: str) -> Projection:
         """Rows of ratings keep all but "cannot say". Rankings go by the mean of the aspects where more is better; see
         `feinschliff.rows.ratings_to_ranking` for what that loses. Of an item as a whole there are no rows."""

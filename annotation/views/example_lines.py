@@ -17,7 +17,7 @@ RANKS = (1, 2, 2, 4)
 
 
 def example_lines(project: Project) -> str:
-    """Two JSON objects, one a line; the second with ranks, if a question can have imported ones."""
+    """Two JSON objects, one a line; the second with ranks and a demonstration, if questions can have imported ones."""
     fewest, most = asking.limits(project)
     count = 0 if fewest == 0 else min(max(3, fewest), most)
     ranked = asking.ranked_question(project) is not None
@@ -28,5 +28,7 @@ def example_lines(project: Project) -> str:
             record["responses"] = [ANSWERS[number][at % 4] for at in range(count)]
         if ranked and number:
             record["ranks"] = [RANKS[at % 4] for at in range(count)]
+        if number and asking.demonstrated_question(project):
+            record["demonstration"] = "Seven: only 1 and 7 divide it."
         lines.append(json.dumps(record, ensure_ascii=False))
     return "\n".join(lines)

@@ -38,6 +38,7 @@ ASKED = [
     ("votes", _("Votes"), _("A list of winners, one an annotator, or of objects.")),
     ("vote_winner", _("… winner in a vote"), _("Where votes are objects: the field with the winner.")),
     ("vote_annotator", _("… annotator in a vote"), _("Where votes are objects: the field with the annotator.")),
+    ("demonstration", _("Demonstration"), _("The answer that a person wrote, where the project asks for one.")),
     ("annotator", _("Annotator"), _("The field with a pseudonym, or =name for one name for all.")),
     ("codes", _("Codes"), _("Translates the file's words for winners: a1:1,a2:2,equal:0")),
     ("topic", _("Topic"), _("The field of knowledge. Who skips it as not their field gets its other items last.")),

@@ -83,7 +83,7 @@ def judgements(request: ProjectRequest, slug: str) -> HttpResponse:
         {
             "judgement": row,
             "text": plain(row.item.prompt[-1]["content"], 100),
-            "summary": asking.summary(row, by_position=True),
+            "said": asking.said(row, by_position=True),
             "waiting": (row.item_id, row.member_id) in waiting,
         }
         for row in page

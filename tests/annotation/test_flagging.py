@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 from django.http import HttpResponse
 from django.test import Client
 
@@ -39,19 +40,34 @@ def raise_flag(client: Client, assignment: Assignment, *, json: bool = True, **f
     return client.post(f"/p/tides/judge/{assignment.pk}/flag/", form, headers=headers)
 
 
-def test_a_flag_from_the_desk_reaches_the_leads_with_one_notice_until_it_is_read(
-    project: Project, ada: User, lin: User
-) -> None:
+def test_a_flag_from_the_desk_reaches_the_leads_with_a_notice_each(project: Project, ada: User, lin: User) -> None:
     client, assignment = signed_in(ada), claim(project, ada)
     assert raise_flag(client, assignment, reason="harmful", note="Line 3.\r\n").json() == {
         "said": "Flagged. A lead looks at it."
     }
     raise_flag(client, assignment, reason="personal data")
     assert [(f.reason, f.note) for f in Flag.objects.order_by("id")] == [("harmful", "Line 3."), ("personal data", "")]
-    (notice,) = Notice.objects.filter(user=lin)
-    assert (notice.url, notice.is_trouble) == ("/p/tides/flags/", True)
+    second, first = Notice.objects.filter(user=lin)
+    assert (first.url, first.is_trouble, second.url) == ("/p/tides/flags/", True, "/p/tides/flags/")
+    assert first.text == f"Flagged in Tides: {assignment.item.key} (Harmful)."
     assert AuditEntry.objects.filter(action="flag", subject="tides").count() == 2
     assert Assignment.objects.get(pk=assignment.pk).state == Assignment.OPEN
+
+
+def test_a_flood_of_flags_is_no_flood_of_notices(project: Project, ada: User, lin: User) -> None:
+    member, item = project.memberships.get(user=ada), project.items.first()
+    assert item is not None
+
+    def flag(count: int) -> None:
+        for number in range(count):
+            flagging.flag(item=item, member=member, reason="other", note=f"{number}")
+            Flag.objects.filter(settled_at=None).update(settled_at=Now())
+
+    flag(7)
+    assert Notice.objects.filter(user=lin).count() == flagging.MOST_NOTICES
+    Notice.objects.update(read_at=Now())
+    flag(1)
+    assert Notice.objects.filter(user=lin, read_at=None).count() == 1
 
 
 def test_the_same_flag_sent_again_is_one_flag_and_keeps_both_notes(project: Project, ada: User) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from annotation import asking, belonging
 from annotation.importing import ImportRefused
 from annotation.models import Import, Item, Judgement, Membership, Project, Response
 from tests.builders import as_lines, bring_in, member_of, person, project_of, rows
@@ -173,3 +174,31 @@ def test_an_import_is_recorded_with_what_it_did(project: Project) -> None:
     assert batch.done_at is not None
     assert (batch.counts["items"], batch.counts["lines"]) == (2, 2)
     assert settings.IMPORT_MAX_BYTES > 50 * 1024 * 1024
+
+
+def test_what_people_wrote_comes_in_with_their_ranks_as_one_judgement() -> None:
+    both = [asking.draft("ranking"), asking.draft("demonstration")]
+    asked = belonging.create_project(name="Both", questions=both, creator=None)
+    records = rows(3, answers=2)
+    records[0] |= {"ranks": [2, 1], "demonstration": "The moon pulls.\r\nTwice.", "annotator": "expert-7"}
+    records[1] |= {"demonstration": "Seven."}
+    records[2] |= {"demonstration": ""}
+    counts = bring_in(asked, as_lines(records))
+    assert (counts.items, counts.judgements) == (3, 2)
+    first, second = Judgement.objects.order_by("item__position")
+    assert first.answers == {
+        "ranking": {"ranks": [2, 1]}, "demonstration": {"text": "The moon pulls.\nTwice.", "edited_from": None},
+    }  # fmt: skip
+    assert second.answers == {"demonstration": {"text": "Seven.", "edited_from": None}}
+    assert bring_in(asked, as_lines(records)).judgements == 0
+
+
+def test_a_demonstration_that_nobody_asked_for_or_is_against_the_rules_stops_the_import(project: Project) -> None:
+    record = rows(1, answers=2)[0] | {"demonstration": "Seven."}
+    with pytest.raises(ImportRefused, match="asks nobody to write"):
+        bring_in(project, as_lines([record]))
+    question = asking.draft("demonstration", options={"min_length": 50})
+    strict = belonging.create_project(name="Strict", questions=[question], creator=None)
+    with pytest.raises(ImportRefused, match="too short"):
+        bring_in(strict, as_lines([record]))
+    assert not Item.objects.exists()

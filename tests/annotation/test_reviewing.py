@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 from django.utils import timezone
 
-from annotation import guiding, judging, reviewing
+from annotation import asking, belonging, guiding, judging, reviewing
 from annotation.models import Assignment, Feedback, Flag, Judgement, Project
 from annotation.reviewing import Wanted
 from tests.builders import (
@@ -90,6 +90,19 @@ def test_a_comment_reaches_the_annotator_and_their_answer_the_lead(
     told = Notice.objects.get(user=lin)
     assert member_of(project, ada).pseudonym in told.text
     assert "ada" not in told.text
+
+
+def test_the_list_says_what_the_numbers_of_a_rating_stand_for(lin: User, ada: User, leading: Client) -> None:
+    aspects = [{"name": name.lower(), "title": name} for name in ("Helpful", "True")]
+    questions = [asking.draft("rating", title="Rate it", options={"of": "item", "aspects": aspects})]
+    project = belonging.create_project(name="Scores", questions=questions, creator=lin, guidelines="")
+    join(project, ada)
+    add = {"id": "1", "prompt": "Why?", "responses": ["Because."]}
+    bring_in(project, as_lines([add]))
+    judge(project, ada, {"rating.score-0-helpful": "4", "rating.score-0-true": "2"})
+    page = leading.get(f"/p/{project.slug}/judgements/").text
+    assert "Rate it (Helpful, True)</dt>" in page
+    assert "4 2</dd>" in page
 
 
 def test_what_is_asked_for_again_comes_back_and_a_correction_settles_it(

@@ -186,6 +186,7 @@ class Desk:
         self.wait(lambda: self.stored().count() > before, "nothing was stored")
         self.wait(lambda: self.key not in (key, LEAVING), "the next item does not come")
         self.ready()
+        self.wait(lambda: not self.waits, "the page does not hear of it")
         newest = self.stored().last()
         assert newest is not None
         return newest
@@ -204,6 +205,16 @@ class Desk:
     def look(self, name: str, *, within: str = "html") -> None:
         """axe, policy and width, in light and dark; screenshots where FEINSCHLIFF_SCREENS says."""
         chromium.look(self.page, name, within=within)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the page still has something to send, or has not heard yet that it arrived."""
+        try:
+            return self.page.evaluate(
+                "document.querySelector('[data-state]')?.textContent.includes('waiting') ?? false"
+            )
+        except Error:
+            return True
 
     @property
     def key(self) -> str | None:

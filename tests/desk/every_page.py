@@ -20,7 +20,7 @@ from annotation.demo import opening
 from annotation.models import Judgement, Membership, Project
 from tests.builders import as_lines, bring_in, claim, join, member_of, person, rows
 from training import freezing
-from training.models import Metric, Model, Run, Sample
+from training.models import Metric, Model, Report, Run, Sample
 from webapp.people import inviting, noticing
 from webapp.people.models import User
 from webapp.people.permitting import LEAD
@@ -33,6 +33,18 @@ NOT_PAGES = {
     "questions_preview", "questions_back", "deactivate_member", "fresh_link", "discard_import", "describe_item",
     "settle_flag", "say", "choose", "conversation",
 }  # fmt: skip
+
+
+QUESTION = "Why is the sea salty, and rivers are not?"
+ANSWERS = [
+    "Rivers are salty too, only a little. Rain dissolves minerals out of rock, rivers carry them to the sea, and the sun takes "
+    "only the water away again. What stays behind has gathered for hundreds of millions of years: about 35 g in a litre.",
+    "The sea is salty because of **salt**. Rivers have no salt, since they are made of rain, and rain is pure water.",
+    "Two things add salt to the sea:\n\n1. Rivers bring ions out of weathered rock, above all sodium.\n"
+    "2. Vents on the sea floor and volcanoes give off chloride.\n\nWater leaves the sea by evaporating, and salt does not. In a "
+    "river the same salt is always on its way, so it never gathers there.",
+    "Fish need salt water to live, so the sea became salty over time. Rivers have other fish.",
+]
 
 
 @dataclass(frozen=True)
@@ -116,6 +128,7 @@ def _learned(project: Project, lead: User) -> list[Run]:
         Metric(run=done, attempt=1, step=s, name="accuracy/heldout", value=0.71 - v / 3) for s, v in curve[::10]
     )
     Sample.objects.create(run=done, prompt="Why is the sea salty?", text="Rivers carry salt into it.", step=10)
+    _told_of(done)
     failed = Run.objects.create(
         state=Run.FAILED, started_at=now, ended_at=now, attempts=3, **common,
         error="It ran out of memory; take smaller batches, shorter texts or a smaller model.",
@@ -123,6 +136,24 @@ def _learned(project: Project, lead: User) -> list[Run]:
     working = Run.objects.create(state=Run.RUNNING, started_at=now, done=30, total=90, attempts=1, **common)
     waiting = Run.objects.create(state=Run.QUEUED, **common)
     return [done, failed, working, waiting]
+
+
+def _told_of(run: Run) -> None:
+    """A pair of texts, and a report of every kind."""
+    Sample.objects.create(
+        run=run, prompt="Why is the sky blue?", before="It is blue because it is blue.", step=60,
+        text="It is blue because air scatters blue light more.", values={"score/before": -0.2, "score/after": 1.1, "kl": 3.4},
+    )  # fmt: skip
+    rows = [["short", 0.71, 120], ["long", 0.66, 120]]
+    line = {"model": [[0.1, 0.15], [0.5, 0.52], [0.9, 0.8]], "perfect": [[0, 0], [1, 1]]}
+    contents: dict[str, dict[str, Any]] = {
+        "table": {"columns": ["Length", "Accuracy", "Comparisons"], "rows": rows},
+        "line": {"x": "said to be better", "y": "was better", "series": line},
+        "points": {"x": "KL from the start (nats)", "y": "reward", "series": {"seed 0": [[0, 0], [4, 1.2], [9, 1.4]]}},
+        "matrix": {"labels": ["cat", "dog"], "counts": [[12, 3], [1, 14]]},
+    }
+    for kind, content in contents.items():
+        Report.objects.create(run=run, kind=kind, title=f"A {kind} of it", note="As it is read.", content=content)
 
 
 def _waiting(project: Project, lead: User) -> int:
@@ -175,6 +206,6 @@ def _desks(annotator: User) -> Iterator[Shown]:
         Membership.objects.filter(project=project).update(guidelines_read=1)
         fewest, most = asking.limits(project)
         answers = max(fewest, min(4, most))
-        record = {"id": "1", "prompt": "Why is the sea salty, and rivers are not?"}
-        bring_in(project, as_lines([{**rows(1, answers=answers)[0], **record} if answers else record]))
+        record: dict[str, Any] = {"id": "1", "prompt": QUESTION}
+        bring_in(project, as_lines([record | ({"responses": ANSWERS[:answers]} if answers else {})]))
         yield Shown(f"desk:{point.slug}", reverse("desk", args=[project.slug]), "ada")

@@ -138,7 +138,7 @@ def test_an_answer_that_arrived_unheard_is_corrected_when_it_was_taken_back(open
     desk.page.route("**/submit/", swallow)
     answer(desk)
     all_stored(desk, 1)
-    desk.wait(lambda: "1 waiting" in state(desk), "it is not said")
+    desk.wait(lambda: "Not connected: 1 waiting" in state(desk), "it is not said")  # earlier it is still on its way
     desk.press("u")
     desk.wait(lambda: desk.readout == "A > B > C > D", "it does not come back")
     desk.page.unroute("**/submit/")

@@ -87,75 +87,47 @@ def stalls(desk: Desk) -> bool:
     return "kept on this computer" in desk.page.locator("[data-unsaved]").inner_text()
 
 
-def test_fifty_judgements_are_stored_once_each_whatever_happens_on_the_way(browser: Browser, server: Server) -> None:
-    ada = person("ada")
-    project = project_asking([draft("ranking")], ada, items=JUDGEMENTS + 10)
-    desk = Desk(browser_of(ada, browser, server.address), project, ada).open()
-    context, page = desk.page.context, desk.page
-    lifecycle = context.new_cdp_session(page)
-    sent_so_far: list[int] = []
+class Work:
+    """Somebody who judges one item after the other, and how many were sent so far."""
 
-    def judge(until: int) -> None:
-        while len(sent_so_far) < until:
-            go_on(desk, send(desk))
-            sent_so_far.append(1)
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.sent = desk, 0
 
-    def until_it_stalls() -> str | None:
+    def send(self) -> str | None:
+        self.sent += 1
+        return send(self.desk)
+
+    def judge(self, until: int) -> None:
+        while self.sent < until:
+            go_on(self.desk, self.send())
+
+    def until_it_stalls(self) -> str | None:
         """Works on with what was fetched ahead, until there is nothing more on this computer."""
         while True:
-            key = send(desk)
-            sent_so_far.append(1)
-            page.wait_for_timeout(300)
-            if desk.key == key:
-                wait_for(lambda: page.wait_for_timeout(50) or stalls(desk), 30)
+            key = self.send()
+            self.desk.page.wait_for_timeout(300)
+            if self.desk.key == key:
+                wait_for(lambda: self.desk.page.wait_for_timeout(50) or stalls(self.desk), 30)
                 return key
 
-    judge(8)
+    def lose_the_network(self, seconds: float) -> None:
+        page = self.desk.page
+        page.context.set_offline(True)
+        sent = self.until_it_stalls()
+        page.wait_for_timeout(seconds * 1000)
+        assert "waiting, kept on this computer" in state(self.desk)
+        page.context.set_offline(False)
+        go_on(self.desk, sent)
 
-    context.set_offline(True)
-    sent = until_it_stalls()
-    page.wait_for_timeout(4000)
-    assert "waiting, kept on this computer" in state(desk)
-    context.set_offline(False)
-    go_on(desk, sent)
-    judge(20)
 
-    server.kill()
-    sent = until_it_stalls()
-    server.start()
-    go_on(desk, sent)
-    judge(30)
+def at_work(browser: Browser, server: Server) -> Work:
+    ada = person("ada")
+    project = project_asking([draft("ranking")], ada, items=JUDGEMENTS + 10)
+    return Work(Desk(browser_of(ada, browser, server.address), project, ada).open())
 
-    sent = send(desk)  # the lid is closed while one is on its way
-    sent_so_far.append(1)
-    lifecycle.send("Page.setWebLifecycleState", {"state": "frozen"})
-    page.wait_for_timeout(3000)
-    lifecycle.send("Page.setWebLifecycleState", {"state": "active"})
-    go_on(desk, sent)
-    judge(38)
 
-    Session.objects.all().delete()
-    sent = send(desk)
-    sent_so_far.append(1)
-    wait_for(lambda: page.wait_for_timeout(50) or "Signed out" in state(desk), 30, lambda: state(desk))
-    fresh = signed_in(ada).cookies[settings.SESSION_COOKIE_NAME].value
-    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": fresh, "url": server.address}])
-    page.evaluate("dispatchEvent(new Event('focus'))")
-    go_on(desk, sent)
-    judge(44)
-
-    server.kill()  # and the page is closed and opened again with answers that nobody has seen
-    sent = send(desk)
-    sent_so_far.append(1)
-    wait_for(lambda: page.wait_for_timeout(50) or "waiting" in state(desk), 30)
-    page.close()
-    server.start()
-    desk.page = context.new_page()
-    desk.open()
-    wait_for(lambda: desk.page.wait_for_timeout(50) or desk.stored().count() >= len(sent_so_far), 60)
-    wait_for(lambda: desk.page.wait_for_timeout(50) or desk.assignment.state == Assignment.OPEN, 60)
-    judge(JUDGEMENTS)
-
+def all_once(desk: Desk) -> None:
+    """Fifty items, one judgement each, as it was made."""
     kept = "JSON.stringify(Object.fromEntries(Object.entries(localStorage)))"
     wait_for(
         lambda: desk.page.wait_for_timeout(50) or Judgement.objects.count() >= JUDGEMENTS, 60,
@@ -171,4 +143,58 @@ def test_fifty_judgements_are_stored_once_each_whatever_happens_on_the_way(brows
         for place, position in enumerate(judgement.order):
             ranks[position] = place + 1
         assert judgement.answers["ranking"]["ranks"] == ranks
+
+
+def test_ten_minutes_without_network_lose_nothing(browser: Browser, server: Server) -> None:
+    """Takes as long as it says: retries, leases and the session's check are those of real time."""
+    work = at_work(browser, server)
+    work.judge(24)
+    work.lose_the_network(600)
+    work.judge(JUDGEMENTS)
+    all_once(work.desk)
+    work.desk.page.context.close()
+
+
+def test_fifty_judgements_are_stored_once_each_whatever_happens_on_the_way(browser: Browser, server: Server) -> None:
+    work = at_work(browser, server)
+    desk, judge = work.desk, work.judge
+    context, page = desk.page.context, desk.page
+    lifecycle = context.new_cdp_session(page)
+    judge(8)
+    work.lose_the_network(4)
+    judge(20)
+
+    server.kill()
+    sent = work.until_it_stalls()
+    server.start()
+    go_on(desk, sent)
+    judge(30)
+
+    sent = work.send()  # the lid is closed while one is on its way
+    lifecycle.send("Page.setWebLifecycleState", {"state": "frozen"})
+    page.wait_for_timeout(3000)
+    lifecycle.send("Page.setWebLifecycleState", {"state": "active"})
+    go_on(desk, sent)
+    judge(38)
+
+    Session.objects.all().delete()
+    sent = work.send()
+    wait_for(lambda: page.wait_for_timeout(50) or "Signed out" in state(desk), 30, lambda: state(desk))
+    fresh = signed_in(desk.user).cookies[settings.SESSION_COOKIE_NAME].value
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": fresh, "url": server.address}])
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    go_on(desk, sent)
+    judge(44)
+
+    server.kill()  # and the page is closed and opened again with answers that nobody has seen
+    sent = work.send()
+    wait_for(lambda: page.wait_for_timeout(50) or "waiting" in state(desk), 30)
+    page.close()
+    server.start()
+    desk.page = context.new_page()
+    desk.open()
+    wait_for(lambda: desk.page.wait_for_timeout(50) or desk.stored().count() >= work.sent, 60)
+    wait_for(lambda: desk.page.wait_for_timeout(50) or desk.assignment.state == Assignment.OPEN, 60)
+    judge(JUDGEMENTS)
+    all_once(desk)
     context.close()

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from annotation import starting_points
 from annotation.asking import draft
 from tests import chromium
-from tests.desk.browsing import Desk, OpenDesk
+from tests.desk.browsing import DESKTOP, Desk, OpenDesk
 
 pytestmark = chromium.BROWSER
 WORDS = "The sky is blue because the air scatters short waves more than long ones, in all directions. " * 9
@@ -165,3 +165,31 @@ def test_on_a_phone_each_answer_is_rated_and_flagged_where_it_is_read(open_desk:
     desk.look("steps, phone ranking")
     desk.page.get_by_role("button", name="Next question").tap()
     assert desk.save(lambda: desk.page.get_by_role("button", name="Save and next").tap()).answers["ranking"]
+
+
+@pytest.mark.slow
+def test_on_a_phone_questions_stand_as_they_are_asked_and_the_steps_in_the_bar(open_desk: OpenDesk) -> None:
+    questions = [draft("ranking"), draft("comment", required=False), draft("rating", options={"of": "item"})]
+    desk = open_desk(questions, records=long_answers(), items=0, phone=True)
+
+    def tops() -> list[float]:
+        script = "all => all.map(one => one.getBoundingClientRect().top)"
+        return [top for name in ("ranking", "comment", "rating") for top in desk.question(name).evaluate_all(script)]
+
+    assert tops() == sorted(tops())
+    expect(desk.page.locator("[data-steps]")).to_be_in_viewport(ratio=1)
+    expect(desk.page.locator("[data-save]")).to_be_in_viewport(ratio=1)
+    desk.page.locator("[data-step=comment]").tap()
+    assert turn(desk) == "comment"
+    box = desk.page.locator("[name='comment.text']")
+    expect(box).to_be_focused()
+    expect(box).to_be_in_viewport(ratio=1)
+    edges = box.evaluate(
+        "box => [box.getBoundingClientRect().bottom, document.querySelector('[data-steps]').getBoundingClientRect().top]"
+    )
+    assert edges[0] <= edges[1]
+    desk.look("steps, phone in order")
+    desk.page.set_viewport_size(DESKTOP)  # turned, or another screen: the ranking is docked again
+    desk.page.locator("[data-step=ranking]").click()
+    assert desk.page.locator("[data-dock] [data-question=ranking]").count() == 1
+    expect(desk.question("ranking")).to_be_in_viewport()

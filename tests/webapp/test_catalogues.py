@@ -19,7 +19,7 @@ RENEW = "run `make translations`, translate what it lists, and run it again"
 #: English and German say these alike
 ALIKE = re.compile(
     r"Plugins?|Labels?|Mails|Dropout|Worker|Trainers?|Token|Name|Feinschliff|in %\(name\)s|Text|Version|Status|Prompts?|Export|"
-    r"Ray-?cluster|JSON|\d|%\(n\)s s|Version %\(\w+\)s|Codes|Id|Import|Normal|Pseudonym|"
+    r"Ray-?cluster|JSON|PPO|Beta|Gamma|Minibatches|\d|%\(n\)s s|Version %\(\w+\)s|Codes|Id|Import|Normal|Pseudonym|"
     r"\W*|%\(\w+\)s(?:[^a-zA-Z]|%\(\w+\)s)*"
 )
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%")

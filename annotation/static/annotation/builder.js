@@ -32,9 +32,32 @@ function written() {
   return String(sent);
 }
 
-// A form that was refused holds what is not saved yet.
-const saved = form().dataset.unsaved === undefined ? written() : "";
+const JOURNEY = `builder${location.pathname}`;
+// A form that was refused holds what is not saved yet, and comes as a page of its own: what can be undone is kept meanwhile.
+const refused = form().dataset.unsaved !== undefined;
+const before = refused ? broughtBack() : null;
+if (before) undone.push(...before.undone);
+const saved = refused ? before?.saved ?? "" : written();
 let last = written();
+
+/** @returns {{saved: string, undone: string[]}|null} */
+function broughtBack() {
+  try {
+    return JSON.parse(sessionStorage.getItem(JOURNEY) || "null");
+  } catch {
+    return null;
+  }
+}
+
+function setOff() {
+  leaving = true;
+  changed();
+  try {
+    sessionStorage.setItem(JOURNEY, JSON.stringify({ saved, undone }));
+  } catch {
+    // Then the way back begins anew after a refusal.
+  }
+}
 
 /** Takes note of a change, so that it can be undone and the preview follows. */
 function changed() {
@@ -337,7 +360,7 @@ part.addEventListener("change", () => {
   changed();
   preview();
 });
-part.addEventListener("submit", () => (leaving = true));
+part.addEventListener("submit", setOff);
 for (const other of document.querySelectorAll(".versions form")) other.addEventListener("submit", () => changed());
 addEventListener("pageshow", (event) => {
   if (event.persisted) leaving = false;

@@ -5,6 +5,7 @@ import { fill, gettext } from "../webapp/words.js";
 import { build, startAhead } from "./ahead.js";
 import { startClock } from "./clock.js";
 import { startDrafts } from "./drafts.js";
+import { focusAgain, keepFocus } from "./focus.js";
 import { openJournal } from "./journal.js";
 import { listenForFlags } from "./flag.js";
 import { listenForKeys, showWhetherOn } from "./keys.js";
@@ -132,7 +133,7 @@ function lay(element, html, again) {
   if (bench.querySelectorAll("[data-answer]").length >= 7) {
     for (const key of document.querySelectorAll("[data-key-guidelines] kbd, [data-key-name=g]")) key.textContent = fill(gettext("Shift %(key)s"), { key: "g" });
   }
-  const sizes = [watchHeight("[data-dock]", "--dock")];
+  const sizes = [watchHeight("[data-dock]", "--dock"), watchHeight("[data-bar]", "--bar")];
   for (const hint of element.querySelectorAll("[data-needs-script]")) hint.removeAttribute("hidden");
 
   /** Tells the style sheet how high something is, so that nothing comes to lie under it. @param {string} selector @param {string} name */
@@ -148,8 +149,17 @@ function lay(element, html, again) {
     if (!box || !draft || !draft.at) return;
     const text = /** @type {HTMLElement} */ (box.querySelector("[data-draft-time]"));
     text.textContent = fill(gettext("Your draft from %(time)s is here."), { time: clockTime(draft.at) });
+    const [startOver, throwAway, keepIt] = ["start-over", "throw-away", "keep"].map((name) => /** @type {HTMLButtonElement} */ (box.querySelector(`[data-draft-${name}]`)));
     box.hidden = false;
-    box.querySelector("button")?.addEventListener("click", () => {
+    /** @param {boolean} asking */
+    const setAsking = (asking) => {
+      startOver.hidden = asking;
+      throwAway.hidden = keepIt.hidden = !asking;
+      (asking ? keepIt : startOver).focus();
+    };
+    startOver.addEventListener("click", () => setAsking(true));
+    keepIt.addEventListener("click", () => setAsking(false));
+    throwAway.addEventListener("click", () => {
       box.hidden = true;
       drafts.drop(drafted, true);
       sheet.startOver();
@@ -252,6 +262,7 @@ function lay(element, html, again) {
     close() {
       for (const dialog of element.querySelectorAll("dialog")) dialog.close();
       for (const size of sizes) size.disconnect();
+      sheet.close();
     },
   };
 }
@@ -453,6 +464,8 @@ for (const element of frame.querySelectorAll("[data-needs-script]")) element.rem
 const first = /** @type {HTMLElement} */ (place.querySelector("[data-item]"));
 now = lay(first, first.outerHTML, {});
 now.show();
+focusAgain(now);
+keepFocus(() => now);
 listenForKeys(press);
 if (outbox.waiting().some((entry) => entry.assignment === now?.id && !now?.correcting)) advance();
 else ahead.fill();

@@ -79,6 +79,8 @@ export function startSheet(root, { say, enter, touched = () => {}, draft = null 
   const cards = /** @type {HTMLElement[]} */ ([...root.querySelectorAll("[data-answer]")]);
   const letters = cards.map((card) => card.dataset.letter || "?");
   const sections = /** @type {HTMLElement[]} */ ([...form.querySelectorAll("[data-question]")]);
+  const bar = /** @type {HTMLElement} */ (dock.querySelector(".dock-bar"));
+  const docked = sections.filter((section) => dock.contains(section));
   const order = [...form.querySelectorAll("[data-step]")].map((step) => step.getAttribute("data-step"));
   if (order.length) sections.sort((a, b) => order.indexOf(a.dataset.question || "") - order.indexOf(b.dataset.question || ""));
   let changed = draft !== null;
@@ -118,7 +120,7 @@ export function startSheet(root, { say, enter, touched = () => {}, draft = null 
         if (cards.length < 2 || blocks.length !== cards.length) return;
         pieces.push(...blocks.map((block, place) => putBeneath(cards[place], block, section)));
         section.classList.add("placed");
-        dock.querySelector(".dock-bar")?.before(section);
+        bar.before(section);
       },
     });
     const mine = Object.keys(filled).filter((name) => name.startsWith(`${section.dataset.question}.`));
@@ -130,6 +132,17 @@ export function startSheet(root, { say, enter, touched = () => {}, draft = null 
       element.addEventListener("pointerdown", () => take(at, false));
       element.addEventListener("keydown", (event) => leaveText(event, section));
     }
+  }
+
+  /** On a phone nothing is docked but the bar, and the questions stand in the order in which they are asked. */
+  function layOut() {
+    const focused = document.activeElement;
+    for (const [at, section] of sections.entries()) {
+      if (!docked.includes(section)) continue;
+      const later = NARROW.matches ? sections.slice(at + 1).find((other) => other.parentElement === form) : null;
+      (later || bar).before(section);
+    }
+    if (focused instanceof HTMLElement && form.contains(focused)) focused.focus({ preventScroll: true });
   }
 
   /** What is said about one answer stands where it is read. @param {HTMLElement} card @param {HTMLElement} block @param {HTMLElement} section */
@@ -171,7 +184,10 @@ export function startSheet(root, { say, enter, touched = () => {}, draft = null 
       const done = looked && widget.complete();
       step?.classList.toggle("answered", done);
       step?.querySelector("[data-step-done]")?.toggleAttribute("hidden", !done);
-      if (at === turn) step?.setAttribute("aria-current", "step");
+      if (at === turn && step) {
+        step.setAttribute("aria-current", "step");
+        bringStep(step);
+      }
       else step?.removeAttribute("aria-current");
       for (const element of [section, ...pieces]) element.classList.toggle("turn-now", at === turn);
       // On a phone one goes from answer to answer and says all about each; elsewhere there is one question at a time.
@@ -180,6 +196,13 @@ export function startSheet(root, { say, enter, touched = () => {}, draft = null 
       widget.turn?.(at === turn);
     });
     nameSave();
+  }
+
+  /** On a phone the steps are one line that scrolls. @param {Element} step */
+  function bringStep(step) {
+    const list = /** @type {HTMLElement} */ (step.closest("[data-steps]"));
+    const [line, here] = [list.getBoundingClientRect(), step.getBoundingClientRect()];
+    if (here.left < line.left || here.right > line.right) list.scrollLeft += here.left - line.left - (line.width - here.width) / 2;
   }
 
   function nameSave() {
@@ -253,12 +276,16 @@ export function startSheet(root, { say, enter, touched = () => {}, draft = null 
       take(parts.findIndex((part) => part.section.dataset.question === step.getAttribute("data-step")), true);
     });
   }
+  layOut();
+  NARROW.addEventListener("change", layOut);
   for (const part of parts) part.widget.start();
   mark();
   show();
 
   return {
     form,
+    /** It leaves the desk. */
+    close: () => NARROW.removeEventListener("change", layOut),
     changed: () => changed,
     setChanged: () => (changed = true),
     fields: () => readFields(form),

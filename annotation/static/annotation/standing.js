@@ -2,9 +2,10 @@
 
 import { fill, gettext, ngettext } from "../webapp/words.js";
 
-/** @param {number} at milliseconds @returns {string} */
+/** As the server writes times, in every language: 23:04. @param {number} at milliseconds @returns {string} */
 export function clockTime(at) {
-  return new Date(at).toLocaleTimeString(document.documentElement.lang || undefined, { hour: "2-digit", minute: "2-digit" });
+  const time = new Date(at);
+  return [time.getHours(), time.getMinutes()].map((part) => String(part).padStart(2, "0")).join(":");
 }
 
 /** @param {number} count @param {import("./outbox.js").State} state @param {number} savedAt @returns {string} */

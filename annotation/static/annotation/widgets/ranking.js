@@ -51,6 +51,8 @@ export function startRanking(desk) {
   let mine = true;
   /** @type {import("./order.js").Place[]} */
   let latest = [];
+  /** What stood there before one started over, as long as nothing new does. @type {import("./order.js").Place[]} */
+  let cleared = [];
   /** Decisions of the way "two at a time": the last is where it stands, those before are what Back goes to.
    * @type {import("./insertion.js").State[]} */
   let states = [];
@@ -77,6 +79,7 @@ export function startRanking(desk) {
   /** @param {import("./order.js").Place[]} next @param {boolean} [tie] whether a sign = stays typed */
   function arrange(next, tie = false) {
     latest = next;
+    cleared = [];
     states = [];
     tieNext = tie;
     fillIn(ranksOf(next, letters.length));
@@ -199,7 +202,7 @@ export function startRanking(desk) {
     box.hidden = false;
     for (const key of root.querySelectorAll("kbd[data-needs-script]")) key.removeAttribute("hidden");
     clear.addEventListener("click", () => {
-      arrange([]);
+      startOver();
       (twoAtATime ? part("versus-question") : cards[0]).focus();
     });
     toggle.addEventListener("click", () => changeWay(!twoAtATime));
@@ -207,9 +210,18 @@ export function startRanking(desk) {
     makeDraggable(ladder, pool, (index, at) => arrange(at === null ? remove(places(), index) : insert(places(), index, at)));
   }
 
+  function startOver() {
+    const before = places();
+    if (!before.length) return;
+    arrange([]);
+    cleared = before;
+    desk.say(gettext("Started over; Backspace brings it back."));
+  }
+
   function takeBack() {
     if (twoAtATime && states.length > 1) return goBack();
     const last = places().at(-1);
+    if (!last && cleared.length) return arrange(cleared);
     if (!tieNext && last) return arrange(remove(places(), last.index), last.tied);
     tieNext = false;
     show();
@@ -256,9 +268,8 @@ export function startRanking(desk) {
       if (index >= 0) type(index);
       else if (key === "=") typeTie();
       else if (key === "Backspace") takeBack();
-      else if (key === "0") {
-        if (places().length) arrange([]);
-      } else if (small === "i") changeWay(!twoAtATime);
+      else if (key === "0") startOver();
+      else if (small === "i") changeWay(!twoAtATime);
       else if (small === "n" && none) toggleNone();
       else if (/^[1-9]$/.test(key) && focused instanceof HTMLElement && Number(key) <= letters.length) {
         setRank(Number(focused.dataset.answer ?? focused.dataset.index), Number(key));
@@ -267,6 +278,7 @@ export function startRanking(desk) {
     },
     start() {
       states = [];
+      cleared = [];
       show();
     },
     turn(is) {
