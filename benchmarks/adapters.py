@@ -172,7 +172,7 @@ def ours(method: str, base: Path, rows: list[Row], scratch: Path) -> Timed:
         verdicts = []
         for prompt, row in zip(asked, rows, strict=True):
             answer = encoded(prompt, [row[1]], policy, "start")[0]
-            verdicts += [Verdict(answer, good(row), "", 0)] if answer else []
+            verdicts += [Verdict(answer, good(row), "", 0, "")] if answer else []
         trainer = kto.kto_trainer(run, work, policy, verdicts, [])
     else:
         prompts = [Asked(prompt, policy.prompt_ids(prompt), False, "") for prompt in asked]

@@ -6,11 +6,13 @@ Each web process keeps at most one child, which ends when the pipe from its web 
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,28 @@ IDLE = 300.0  # seconds after which a warm child is let go
 
 class NoAnswer(Exception):
     """The model did not answer; the text says why."""
+
+
+class Refused(NoAnswer):
+    """The model is at work and refuses what it was asked, for instance a text longer than it reads; `reason` is its own."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(gettext("The model could not answer: %(error)s") % {"error": reason})
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A model as best of n knows it: it scores, and refuses by a ValueError. NoAnswer where its process did not answer."""
+
+    model: Model
+
+    def score(self, prompt: Any, completions: Sequence[str]) -> list[float]:  # noqa: ANN401 - a text or messages
+        try:
+            found = score(model=self.model, prompt=prompt, completions=list(completions))
+        except Refused as refusal:
+            raise ValueError(refusal.reason) from None
+        return [math.nan if value is None else value for value in found]  # what is no number travels as null
 
 
 @dataclass(frozen=True)
@@ -121,7 +145,7 @@ class WarmModels:
         finally:
             self._lock.release()
         if "error" in answer:
-            raise NoAnswer(gettext("The model could not answer: %(error)s") % {"error": answer["error"]})
+            raise Refused(str(answer["error"]))
         return answer["result"]
 
     def _warm_up(self, model: Servable) -> Warm:
@@ -173,7 +197,7 @@ warm_models = WarmModels()
 
 
 def score(*, model: Model, prompt: str, completions: list[str]) -> list[float]:
-    """One score an answer; higher is better. Raises NoAnswer."""
+    """One score an answer; higher is better. Raises NoAnswer; Refused where one of the answers is not to be scored."""
     return warm_models.ask(servable(model), "score", {"prompt": prompt, "completions": completions})
 
 

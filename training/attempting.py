@@ -29,6 +29,7 @@ from training.leasing import DATABASE_AWAY, MAX_ATTEMPTS, Lease, LeaseLost
 from training.loggers import Loggers
 from training.machine import limiting
 from training.models import Metric, Model, Report, Run, Sample
+from training.reporting import pacing
 from training.streaming import Ear, Heard
 from webapp.saying import number
 
@@ -58,7 +59,7 @@ class Attempt:
         self.titles: set[str] = set()  # of its reports
         self.beside: set[str] = set()
         self.note = ""  # what people should know of the run after its end
-        self.cancelled = self.left = False
+        self.cancelled = self.left = self.paced = False
         self.asked_at: float | None = None  # when the trainer was asked to end
         self.beaten_at = time.monotonic()
 
@@ -279,6 +280,9 @@ class Attempt:
             for title, report in heard.reports.items():
                 Report.objects.update_or_create(run=held, title=title, defaults=report)
             self.lease.write(**fields)
+        if heard.progress and heard.progress[0] and not self.paced:
+            self.paced = True
+            pacing.note(run, heard.progress[0])
         if self.loggers:
             self.loggers.hear(heard)
         if self.told:

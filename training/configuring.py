@@ -27,10 +27,28 @@ class Field:
     minimum: float | None = None
     maximum: float | None = None
     error: str = ""
+    group: str = ""
 
     @property
     def step(self) -> str:
         return "1" if self.kind == "integer" else "any"
+
+    @property
+    def is_renamed(self) -> bool:
+        """Whether nobody would guess from its title what `train --set` and the run's page call it."""
+        return self.title.lower() != self.name.replace("_", " ").lower()
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Settings that a form hides behind one line; `title` is empty for those that belong to no group."""
+
+    title: str
+    fields: list[Field]
+
+    @property
+    def is_open(self) -> bool:
+        return any(field.error for field in self.fields)
 
 
 def fields(schema: Mapping[str, Any], values: Mapping[str, Any], faults: Mapping[str, str]) -> list[Field]:
@@ -50,9 +68,22 @@ def fields(schema: Mapping[str, Any], values: Mapping[str, Any], faults: Mapping
                 minimum=limits.get("minimum", limits.get("exclusiveMinimum")),
                 maximum=limits.get("maximum", limits.get("exclusiveMaximum")),
                 error=faults.get(name, ""),
+                group=str(about.get("group") or ""),
             )
         )
     return made
+
+
+def folded(fields: list[Field], shown: int) -> tuple[list[Field], list[Fold]]:
+    """The settings that stand open, and the rest: what is left of those without a group, then each group as first named.
+
+    About `shown` stay open; one alone is not worth a fold.
+    """
+    plain = [field for field in fields if not field.group]
+    first = len(plain) if len(plain) <= shown + 1 else shown
+    rest = [Fold("", plain[first:])] if plain[first:] else []
+    groups = dict.fromkeys(field.group for field in fields if field.group)
+    return plain[:first], rest + [Fold(group, [field for field in fields if field.group == group]) for group in groups]
 
 
 def read(schema: Mapping[str, Any], form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 
 from annotation.models import Project
 from training import casting, preflighting
-from training.catalogue import switching
+from training.catalogue import switching, validating
 from training.catalogue.listing import listing
 from training.models import Model, Run, Snapshot
 from webapp.people import auditing
@@ -67,7 +67,7 @@ def launch(
     looked = preflighting.check(
         project=project, trainer=offered, snapshot=snapshot, config=whole, models=models, ranks=ranks
     )
-    faults = config_faults(offered["schema"], whole) | preflighting.faults(looked)
+    faults = config_faults(offered, whole) | preflighting.faults(looked)
     if not 0 <= seed <= MAX_SEED:
         faults["seed"] = gettext("a seed is a whole number from 0 to %(most)s") % {"most": MAX_SEED}
     if faults:
@@ -105,8 +105,15 @@ def defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {name: field["default"] for name, field in schema.get("properties", {}).items() if "default" in field}
 
 
-def config_faults(schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
-    """What is wrong with which setting."""
+def config_faults(trainer: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
+    """What is wrong with which setting; where each is right by itself, the trainer's own rules are asked too.
+
+    `trainer` is its listing.
+    """
+    return _schema_faults(trainer["schema"], config) or validating.refused(trainer, config)
+
+
+def _schema_faults(schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
     known = schema.get("properties", {})
     faults = {
         name: gettext("this trainer has no such setting; it has: %(known)s") % {"known": ", ".join(known)}

@@ -7,7 +7,7 @@ function for the three. A check is named after the field it is about, so that a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,7 @@ from training.catalogue.listing import listing, title_of
 from training.freezing import PROMPTS, CannotFreeze, folder, verify
 from training.machine import capacity, disk, limiting
 from training.models import Model, Run, Snapshot
+from training.reporting import results
 from webapp.saying import number
 
 OK, WARNING, FAULT = "ok", "warning", "fault"
@@ -65,7 +66,7 @@ def check(
     abouts = {}
     if not wrong:
         abouts = {role: describing.about(ref, trainer.get("environment", "")) for role, ref in models.items()}
-        found += [_verb(trainer, role, about) for role, about in abouts.items()]
+        found += [_warned(_verb(trainer, role, about), models[role]) for role, about in abouts.items()]
     found += _processes(trainer, ranks)
     found.append(_device(trainer))
     learning = {role: about for role, about in abouts.items() if role == LEARNS} or abouts
@@ -242,6 +243,15 @@ def _verb(trainer: Mapping[str, Any], role: str, about: describing.About) -> Che
             % {"verb": verb, "parameters": _millions(about.parameters)},
         )
     return Check(role, OK, title, gettext("it can %(verb)s; its size is not known.") % {"verb": verb})
+
+
+def _warned(one: Check, ref: str) -> Check:
+    """With what the run that made the model found odd about it: whoever learns from it should know."""
+    if one.level == FAULT or not ref.startswith("run:"):
+        return one
+    made = Run.objects.filter(pk=int(ref.removeprefix("run:"))).first()
+    odd = results.warnings(made.numbers) if made else []
+    return replace(one, level=WARNING, sentence=" ".join([one.sentence, *odd])) if odd else one
 
 
 def _processes(trainer: Mapping[str, Any], ranks: int) -> Iterator[Check]:

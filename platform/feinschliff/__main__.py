@@ -224,6 +224,9 @@ def _answer(options: argparse.Namespace) -> int:
     if best_of:
         told = f"the best of {best_of.n}: at most {kl_bound(best_of.n):.2f} nats from the model's own answers"
         print(f"{told}, without any training", file=sys.stderr)
+        if best_of.refused:
+            told = f"{options.judge} left {best_of.refused} answers without a score ({best_of.why})"
+            print(f"{told}; a smaller --max-new-tokens keeps them shorter", file=sys.stderr)
     return 0
 
 

@@ -21,7 +21,10 @@ def kl_bound(n: int) -> float:
 
 @dataclass(frozen=True)
 class Best:
-    """The best-scored of some answers to a prompt; `scores` are those of all, in the order in which they were written."""
+    """The best-scored of some answers to a prompt; `scores` are those of all, in the order in which they were written.
+
+    The score of an answer that the judge refused is NaN.
+    """
 
     text: str
     score: float
@@ -32,8 +35,30 @@ class NotOneOf(ValueError):
     """There is no best one of so many, or of answers that are all the same."""
 
 
+def scores_of(judge: Scores, prompt: PromptLike, texts: Sequence[str]) -> tuple[tuple[float, ...], str]:
+    """What a judge makes of answers, and why it refused any; a refusal is a ValueError, and one answer may cause it.
+
+    Where it refuses them together, as for one that is longer than it reads, each is scored alone, so that the others are not
+    lost; NaN stands for those that it still refuses.
+    """
+    try:
+        return tuple(float(score) for score in judge.score(prompt, texts)), ""
+    except ValueError as refusal:
+        return tuple(_alone(judge, prompt, text) for text in texts), str(refusal)
+
+
+def _alone(judge: Scores, prompt: PromptLike, text: str) -> float:
+    try:
+        return float(judge.score(prompt, [text])[0])
+    except ValueError:
+        return math.nan
+
+
 class BestOf:
-    """`judge` picks among `n` answers. ModelNotOpened where it cannot score; NotOneOf for an `n` that makes no sense."""
+    """`judge` picks among `n` answers. ModelNotOpened where it cannot score; NotOneOf for an `n` that makes no sense.
+
+    `refused` counts the answers so far that the judge would not score, and `why` says it of the last.
+    """
 
     def __init__(self, judge: Scores, n: int, *, name: str = "") -> None:
         if "score" not in verbs_of(judge):
@@ -42,6 +67,7 @@ class BestOf:
         if not 1 <= n <= MOST:
             raise NotOneOf(f"the best of {n} cannot be taken; n is a whole number from 1 to {MOST}")
         self.judge, self.n, self.name = judge, n, name
+        self.refused, self.why = 0, ""
 
     def write(
         self,
@@ -61,6 +87,8 @@ class BestOf:
 
     def pick(self, prompt: PromptLike, texts: Sequence[str]) -> Best:
         """The best of some answers. An answer whose score is not a number is never the best, unless none has one."""
-        scores = tuple(float(score) for score in self.judge.score(prompt, texts))
+        scores, why = scores_of(self.judge, prompt, texts)
+        if why:
+            self.refused, self.why = self.refused + sum(map(math.isnan, scores)), why
         place = max(range(len(texts)), key=lambda at: (-math.inf if math.isnan(scores[at]) else scores[at], -at))
         return Best(texts[place], scores[place], scores)

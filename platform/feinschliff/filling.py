@@ -1,10 +1,11 @@
 """Fills in a trainer's settings: what was given, checked, and the defaults of all the rest.
 
-Used by the training child, so that a job is known by all its settings and not by those that somebody typed; and by `try`,
-which imports no plugin, as a process: `python -m feinschliff.filling` reads a question as JSON and answers in JSON.
+Used by the training child, so that a job is known by all its settings and not by those that somebody typed; and by `try` and
+the platform, which import no plugin, as a process: `python -m feinschliff.filling` reads a question as JSON and answers in JSON.
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -16,7 +17,14 @@ from feinschliff.manager import load
 
 
 class WrongSetting(ValueError):
-    """A setting that is unknown or out of its limits; the message names it and says what would be right."""
+    """A setting that is unknown or out of its limits; the message names it and says what would be right.
+
+    `faults` says it for each setting, with "" for what is wrong with all of them together.
+    """
+
+    def __init__(self, message: str, faults: Mapping[str, str]) -> None:
+        self.faults = dict(faults)
+        super().__init__(message)
 
 
 def fill(config: type[BaseModel], given: Mapping[str, Any]) -> BaseModel:
@@ -24,12 +32,30 @@ def fill(config: type[BaseModel], given: Mapping[str, Any]) -> BaseModel:
     known = _names(config)
     for name in given:
         if name not in known:
-            raise WrongSetting(unknown(name, list(config.model_json_schema().get("properties", {}))))
+            said = unknown(name, list(config.model_json_schema().get("properties", {})))
+            raise WrongSetting(said, {name: said})
     try:
         return config.model_validate(dict(given))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise WrongSetting(f"config, {'.'.join(map(str, first['loc'])) or 'as a whole'}: {first['msg']}") from None
+        faults = faults_of(error, known)
+        told = "; ".join(f"config, {name}: {said}" if name else f"config: {said}" for name, said in faults.items())
+        raise WrongSetting(told, faults) from None
+
+
+def faults_of(error: ValidationError, known: Iterable[str]) -> dict[str, str]:
+    """Setting -> what is wrong with it.
+
+    What a validator of the whole model says stands at the setting that its sentence names first, so that a form can show it
+    where something can be done; under "" where it names none.
+    """
+    there = set(known)
+    found: dict[str, str] = {}
+    for fault in error.errors():
+        said = re.sub(r"^(Value error|Assertion failed), ", "", fault["msg"])
+        named = (word for word in re.findall(r"\w+", said) if word in there)
+        where = str(fault["loc"][0]) if fault["loc"] else next(named, "")
+        found.setdefault(where, said)
+    return found
 
 
 def whole(config: BaseModel) -> dict[str, Any]:
@@ -62,13 +88,16 @@ def _names(config: type[BaseModel]) -> set[str]:
 
 
 def main() -> int:
-    """Answers {"config": the whole settings} or {"error": a sentence}; plugins may print, so it is the last line."""
+    """Answers {"config": the whole settings} or {"error": a sentence, "faults": {setting: what is wrong with it}}.
+
+    Plugins may print, so the answer is the last line.
+    """
     asked = json.load(sys.stdin)
-    trainer = load(asked["plugins"]).trainers[asked["trainer"]]
+    trainer = load(asked["plugins"], entry_points=asked.get("entry_points", True)).trainers[asked["trainer"]]
     try:
         answer: dict[str, Any] = {"config": whole(fill(trainer.config, asked["config"]))}
     except WrongSetting as wrong:
-        answer = {"error": str(wrong)}
+        answer = {"error": str(wrong), "faults": wrong.faults}
     sys.stdout.write("\n" + json.dumps(answer) + "\n")
     return 0
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 from feinschliff import hookspecs
 from feinschliff.launcher import Launcher
 from feinschliff.model import ModelSource
-from feinschliff.trainer import API_VERSION, Record, Trainer
+from feinschliff.trainer import API_VERSION, Record, Trainer, validates
 
 GROUP = "feinschliff"
 PREFIX = "feinschliff_"
@@ -294,6 +294,7 @@ def listing(registry: Registry) -> dict[str, Any]:
             {
                 **trainer.model_dump(mode="json", include=set(SHOWN)),
                 "schema": schema_of(trainer.config),
+                "validates": validates(trainer.config),
                 "plugin": registry.owner(name).name,
                 "version": registry.owner(name).version,
             }

@@ -8,7 +8,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from feinschliff.rows import ROW_KINDS
 
@@ -159,6 +169,17 @@ def config_faults(config: type[BaseModel]) -> list[str]:
             if choice.get("type") in ("integer", "number") and not _has_limits(choice):
                 faults.append(f"config field {name!r} is a number without a lower and an upper limit")
     return faults
+
+
+def validates(config: type[BaseModel]) -> bool:
+    """Whether settings that keep to the JSON Schema may still be refused, so that only the plugin's own Python can tell."""
+    rules = config.__pydantic_decorators__
+    if rules.model_validators or rules.field_validators or rules.validators or rules.root_validators:
+        return True
+    if config.model_post_init is not BaseModel.model_post_init:
+        return True
+    told = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator)
+    return any(isinstance(rule, told) for field in config.model_fields.values() for rule in field.metadata)
 
 
 def _has_limits(schema: Mapping[str, Any]) -> bool:

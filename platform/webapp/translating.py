@@ -40,6 +40,8 @@ CHANGING = re.compile(rb'^"(?:Project-Id|Report-|POT-|PO-Rev|Last-Tr|Language-Te
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 #: what a plugin says of itself and its settings
 TOLD_BY_PLUGINS = {"title", "summary", "description"}
+#: in `Field(json_schema_extra={"group": ...})`: the heading that a form folds a setting under
+GROUP = "group"
 
 
 class Sentence(NamedTuple):
@@ -122,18 +124,30 @@ def _of_block(tokens: Iterator[Token], trimmed: bool) -> tuple[str, str]:
 
 
 def of_plugin(source: str) -> Iterator[str]:
-    """Titles, summaries and descriptions, and the titles that pydantic makes of the names of settings."""
+    """Titles, summaries and descriptions, groups of settings, and the titles that pydantic makes of the names of settings."""
     for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if (
+                    isinstance(key, ast.Constant)
+                    and key.value == GROUP
+                    and isinstance(value, ast.Constant)
+                    and value.value
+                ):
+                    yield str(value.value)
         if isinstance(node, ast.Call):
             for keyword in node.keywords:
                 if keyword.arg in TOLD_BY_PLUGINS and isinstance(keyword.value, ast.Constant):
                     yield str(keyword.value.value)
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and _is_field(node.value):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and _is_untitled(node.value):
             yield node.target.id.replace("_", " ").title()
 
 
-def _is_field(value: ast.expr | None) -> bool:
-    return isinstance(value, ast.Call) and ast.unparse(value.func).endswith("Field")
+def _is_untitled(value: ast.expr | None) -> bool:
+    """Whether it is a setting without a title of its own."""
+    if not isinstance(value, ast.Call) or not ast.unparse(value.func).endswith("Field"):
+        return False
+    return all(keyword.arg != "title" for keyword in value.keywords)
 
 
 def _place(file: Path) -> str:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from plugins.lib.settings import Lora, Optimizer, Samples
+from plugins.lib.settings import MEMORY, Lora, Optimizer, Samples
 
 
 class ComparativeRankingConfig(Optimizer, Lora, Samples):
@@ -36,8 +36,9 @@ class ComparativeRankingConfig(Optimizer, Lora, Samples):
     prompt_keeps: Literal["start", "end"] = Field(
         default="start", description="Which part of a prompt is kept when it must be cut; 'end' suits conversations."
     )
-    batch_rows: int = Field(default=16, ge=1, le=512, description="Rankings in one step.")
+    batch_rows: int = Field(json_schema_extra=MEMORY, default=16, ge=1, le=512, description="Rankings in one step.")
     batch_tokens: int = Field(
+        json_schema_extra=MEMORY,
         default=4096,
         ge=64,
         le=1_000_000,

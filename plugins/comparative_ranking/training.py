@@ -44,7 +44,7 @@ def train(run: Run) -> dict[str, Any]:
     steps = Steps(run, policy.model, _plan(run, answers, rows, asked, probe), config, rate=_rate(run, answers))
     if not steps.work():
         return {}
-    run.state("evaluating")
+    run.state("evaluating", "held-out rankings and texts, after training")
     numbers = measured(config.loss, asked, rewarded(run, answers, asked))
     numbers |= compared(run, answers, probe, steps.untrained["texts"], base)
     run.state("saving")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 8
 OWN = "own-reward"
+K3 = "kl/reference/k3: how far an answer lies from what the base would write, in nats; 0 is not at all."
 Numbers = dict[str, float | None]
 Texts = Sequence[Sequence[int]]  # one a prompt, as tokens
 
@@ -38,7 +39,7 @@ def compared(run: Run, answers: Answers, probe: Probe, before: Texts, base: Path
     kl: Numbers = {}
     if temperature:  # the likeliest token each time is no sample, and nothing can be estimated from it
         estimates = _divergence(run, answers, new, base, temperature)
-        drift = [{"kl/reference": k1} for k1, _ in estimates]
+        drift = [{"kl/reference/k3": k3} for _, k3 in estimates]  # of one answer, k1 may well be negative
         kl = {
             "kl/reference": sum(k1 for k1, _ in estimates) / len(estimates),
             "kl/reference/k3": sum(k3 for _, k3 in estimates) / len(estimates),
@@ -58,6 +59,7 @@ def compared(run: Run, answers: Answers, probe: Probe, before: Texts, base: Path
         groups=probe.groups,
         each=drift,
         judge="judge" if judge is not None else OWN,
+        note=K3 if kl else "",
     )
     return {**numbers, **kl, "tokens/before": _mean_length(before), "tokens/after": _mean_length(after)}
 

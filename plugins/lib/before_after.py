@@ -15,6 +15,11 @@ Prompt = str | list[dict[str, str]]
 Score = Callable[[Prompt, Sequence[str]], Sequence[float]]
 Numbers = dict[str, float | None]
 SHOWN = 12
+JUDGES = {"reward": "reward model it learned from", "own-reward": "policy's own reward"}
+WARY = {
+    "reward": "It learned to please this very reward model: take another one as judge, or let people compare.",
+    "own-reward": "It judges itself here, which says nothing about people: give it a judge, or let people compare.",
+}
 PROMPT_CHARACTERS, TEXT_CHARACTERS = 2000, 4000
 
 
@@ -47,14 +52,17 @@ def compare(
     judge: str = "judge",
     shown: int = SHOWN,
     title: str = "Before and after",
+    note: str = "",
 ) -> Numbers:
     """Shows the first `shown` pairs of texts and a table on the run's page, and returns the numbers behind it.
 
     `score(prompt, texts)` gives one number a text, higher is better; a ValueError of it (a text too long to be judged)
     leaves that prompt out of the win rate. `groups` says which prompts belong together (default: each prompt on its own),
-    `each` carries further numbers for every prompt's sample. Numbers: `winrate/<judge>` (ties one half) with `/low` and
-    `/high`, `score/before`, `score/after`, `score/gain` with its interval, `length/before` and `length/after` (characters,
-    means), `texts/changed` (share) and `prompts/compared`. Raises ValueError where the lists differ in length.
+    `each` carries further numbers for every prompt's sample, which `note` may explain below the table. `judge` is `judge` for
+    a model that stands apart, `reward` for the one that was trained against, `own-reward` for the policy itself. Numbers:
+    `winrate/<judge>` (ties one half) with `/low` and `/high`, `score/before`, `score/after`, `score/gain` with its interval,
+    `length/before` and `length/after` (characters, means), `texts/changed` (share) and `prompts/compared`. Raises ValueError
+    where the lists differ in length.
     """
     pairs = [_pair(score, *texts) for texts in zip(prompts, before, after, strict=True)]
     units = list(groups) if groups is not None else [str(place) for place in range(len(pairs))]
@@ -64,7 +72,9 @@ def compare(
     numbers: Numbers = {"prompts/compared": len(pairs)}
     if pairs:
         numbers |= _lengths(pairs) | _scores(pairs, units, judge)
-        run.table(title, *_table(numbers, judge), note=_note(len(pairs), judge))
+        said = _judged(judge) if score is not None else "No judge was given, so none says which text is better."
+        about = f"{len(pairs)} prompts, the same seed on both sides."
+        run.table(title, *_table(numbers, judge), note=" ".join(filter(None, [about, said, note])))
     return numbers
 
 
@@ -120,14 +130,14 @@ def _scores(pairs: Sequence[Written], units: Sequence[str], judge: str) -> Numbe
 
 def _table(numbers: Numbers, judge: str) -> tuple[list[str], list[list[str | float | None]]]:
     rows: list[list[str | float | None]] = []
+    told = JUDGES.get(judge, judge)
     if "score/before" in numbers:
-        rows.append([f"Score of the {judge}, mean", numbers["score/before"], numbers["score/after"]])
-        rows.append(
-            [f"Preferred by the {judge}", 1 - (numbers[f"winrate/{judge}"] or 0.0), numbers[f"winrate/{judge}"]]
-        )
+        rows.append([f"Score by the {told}, mean", numbers["score/before"], numbers["score/after"]])
+        won = numbers[f"winrate/{judge}"] or 0.0
+        rows.append([f"Preferred by the {told}", 1 - won, won])
     rows.append(["Characters, mean", numbers["length/before"], numbers["length/after"]])
     return ["", "before", "after"], rows
 
 
-def _note(count: int, judge: str) -> str:
-    return f"{count} held-out prompts, the same seed on both sides. A draw of the {judge} counts one half for each."
+def _judged(judge: str) -> str:
+    return f"A draw counts one half for each. {WARY.get(judge, '')}".strip()

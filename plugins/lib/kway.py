@@ -257,6 +257,10 @@ class KWay:
             wanted = self.inner(input_ids=ids, use_cache=False).logits
             states = self.body(input_ids=ids, use_cache=False).last_hidden_state
             raw = self.inner.get_output_embeddings()(states)
+        if not wanted.isfinite().all():
+            raise ValueError(
+                f"{type(self.inner).__name__} gives logits that are not numbers: its weights are broken (NaN or infinite)"
+            )
         config = self.inner.config.get_text_config()
         named = [getattr(config, name, None) for name in ("logit_scale", "logits_scaling", "lm_head_multiplier")]
         factors = [1.0, *(factor for number in named if number for factor in (float(number), 1 / float(number)))]

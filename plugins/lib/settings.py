@@ -1,9 +1,17 @@
 """Settings that several trainers share, so that a form asks for the same thing in the same words everywhere.
 
-Light: listing a plugin loads this, and nothing but pydantic.
+Light: listing a plugin loads this, and nothing but pydantic. A form folds settings of one group under its name.
 """
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+ADAPTERS: JsonDict = {"group": "Adapters (LoRA)"}
+OPTIMISER: JsonDict = {"group": "Optimiser"}
+SAMPLES: JsonDict = {"group": "Texts before and after"}
+MEMORY: JsonDict = {"group": "Batches and memory"}
+SAMPLING: JsonDict = {"group": "Sampling"}
+REWARD: JsonDict = {"group": "Reward"}
 
 
 class Lora(BaseModel):
@@ -12,15 +20,28 @@ class Lora(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     lora_rank: int = Field(
+        title="Rank of the adapters (LoRA)",
         default=0,
         ge=0,
         le=512,
         description="Rank of LoRA adapters on all linear layers: far less memory. 0 trains all weights.",
     )
     lora_alpha: int = Field(
-        default=0, ge=0, le=2048, description="Strength of the adapters, divided by the rank; 0 takes twice the rank."
+        title="Strength of the adapters",
+        json_schema_extra=ADAPTERS,
+        default=0,
+        ge=0,
+        le=2048,
+        description="Strength of the adapters, divided by the rank; 0 takes twice the rank.",
     )
-    lora_dropout: float = Field(default=0.0, ge=0, le=0.5, description="Dropout before the adapters.")
+    lora_dropout: float = Field(
+        title="Dropout before the adapters",
+        json_schema_extra=ADAPTERS,
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="Dropout before the adapters.",
+    )
 
 
 class Optimizer(BaseModel):
@@ -29,11 +50,36 @@ class Optimizer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     learning_rate: float = Field(
-        default=0.0, ge=0, le=0.1, description="Highest step size; 0 chooses by the size of the base and the method."
+        title="Learning rate",
+        default=0.0,
+        ge=0,
+        le=0.1,
+        description="Highest step size; 0 chooses by the size of the base and the method.",
     )
-    warmup: float = Field(default=0.1, ge=0, le=0.9, description="Share of all steps over which the step size rises.")
-    weight_decay: float = Field(default=0.01, ge=0, le=1, description="Pull of the weights towards zero (AdamW).")
-    max_grad_norm: float = Field(default=1.0, gt=0, le=100, description="Longer gradients are shortened to this.")
+    warmup: float = Field(
+        title="Warm-up",
+        json_schema_extra=OPTIMISER,
+        default=0.1,
+        ge=0,
+        le=0.9,
+        description="Share of all steps over which the step size rises.",
+    )
+    weight_decay: float = Field(
+        title="Weight decay",
+        json_schema_extra=OPTIMISER,
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Pull of the weights towards zero (AdamW).",
+    )
+    max_grad_norm: float = Field(
+        title="Longest gradient",
+        json_schema_extra=OPTIMISER,
+        default=1.0,
+        gt=0,
+        le=100,
+        description="Longer gradients are shortened to this.",
+    )
 
 
 class Samples(BaseModel):
@@ -42,9 +88,26 @@ class Samples(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     samples: int = Field(
-        default=16, ge=0, le=512, description="Held-out prompts that are answered before and after training; 0: none."
+        title="Prompts answered",
+        json_schema_extra=SAMPLES,
+        default=16,
+        ge=0,
+        le=512,
+        description="Held-out prompts that are answered before and after training; 0: none.",
     )
-    sample_tokens: int = Field(default=64, ge=1, le=4096, description="Longest of those answers, in tokens.")
+    sample_tokens: int = Field(
+        title="Longest answer shown",
+        json_schema_extra=SAMPLES,
+        default=64,
+        ge=1,
+        le=4096,
+        description="Longest of those answers, in tokens.",
+    )
     sample_temperature: float = Field(
-        default=0.7, ge=0, le=2, description="Of those answers; 0 takes the likeliest token each time."
+        title="Temperature of these answers",
+        json_schema_extra=SAMPLES,
+        default=0.7,
+        ge=0,
+        le=2,
+        description="Of those answers; 0 takes the likeliest token each time.",
     )

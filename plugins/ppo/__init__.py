@@ -12,11 +12,12 @@ def feinschliff_trainers() -> Iterator[Trainer]:
         api=1,
         name="ppo",
         title="PPO",
-        summary="Improves a model's answers by trial against a reward model, held to where it started; for prompts alone.",
+        summary="Improves a model's answers by trial against a reward model, held to where it started; prompts are enough.",
         family="human-feedback",
         needs=Needs(
             rows=("prompt", "ranking", "pair", "demonstration"),
             models={"base": "generate", "reward": "score"},
+            may_use={"judge": "score"},
             bytes_per_parameter=36,
         ),
         config=PPOConfig,

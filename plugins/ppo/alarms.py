@@ -14,6 +14,14 @@ FEWEST_PAIRS = 20  # held-out comparisons below which an agreement is no number
 ENDED = 0.5  # of the reference's answers: below it their length is the limit's, not theirs
 
 
+#: what each limit is counted in, and the setting that it comes from
+LIMITS = {
+    "kl-budget": ("nats an answer", "kl_budget"),
+    "length": ("tokens an answer", "length_factor"),
+    "preferences": ("of the comparisons", "preference_drop"),
+}
+
+
 class Alarm(NamedTuple):
     """What fired: `name` for programs, `told` for people."""
 
@@ -21,6 +29,14 @@ class Alarm(NamedTuple):
     value: float
     limit: float
     told: str
+
+    def said(self, iteration: int, total: int) -> str:
+        """The whole of it in a sentence: when, by what, how far beyond which limit, and which setting that is."""
+        unit, setting = LIMITS[self.name]
+        return (
+            f"Stopped itself at batch {iteration} of {total} ({self.name}): {self.told}; the limit was {self.limit:.3g} "
+            f"{unit} (set by {setting})."
+        )
 
 
 @dataclass
@@ -66,7 +82,7 @@ class Alarms:
         kl = self._recent("kl")
         if not self.kl_budget or kl <= self.kl_budget:
             return None
-        return Alarm("kl-budget", kl, self.kl_budget, f"the KL to the reference is {kl:.1f} nats an answer")
+        return Alarm("kl-budget", kl, self.kl_budget, f"the KL to the reference is {kl:.3g} nats an answer")
 
     def _length(self) -> Alarm | None:
         if not self.length_factor or not self.reference_length or not self.reward_rose:
@@ -88,14 +104,14 @@ class Alarms:
             ("kl-budget", "KL to the reference, nats an answer, at most", self.kl_budget, self._last("kl")),
             (
                 "length",
-                "tokens an answer, so many times more or fewer than the reference's",
+                "length of answers beside the reference's, at most so many times as long or as short",
                 self.length_factor,
                 self._last("length") / self.reference_length if self.reference_length else None,
             ),
             (
                 "preferences",
-                "agreement with held-out comparisons, fallen from its best by at most",
-                self.preference_drop,
+                f"agreement with held-out comparisons (at least {FEWEST_PAIRS}), fallen from its best by at most",
+                self.preference_drop if self.agreements else 0.0,
                 max(a for a, _ in self.agreements) - self.agreements[-1][0] if self.agreements else None,
             ),
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from plugins.lib.prompts import Asked
 from plugins.lib.rollout import Written
-from plugins.ppo.advantages import gae, kl_terms, masked_mean, masked_variance, token_rewards, whiten
+from plugins.ppo.advantages import Estimator, gae, kl_terms, masked_mean, masked_variance, token_rewards, whiten
 from plugins.ppo.cast import Cast, text_of, write
 from plugins.ppo.losses import explained_variance
 from plugins.ppo.reading import Answer, Inputs, by_length, inputs, said
@@ -137,8 +137,8 @@ def calibrate(cast: Cast, found: Judged, normalise: Normaliser, *, config: Any) 
         cast.critic.rescale(gain, target - gain * mean)
 
 
-def kl_of(cast: Cast, answers: Sequence[Answer], *, config: Any) -> list[float]:  # noqa: ANN401 - PPOConfig
-    """Each answer's log ratio of policy to reference, in nats."""
+def kl_of(cast: Cast, answers: Sequence[Answer], *, config: Any, estimator: Estimator = "k1") -> list[float]:  # noqa: ANN401 - PPOConfig
+    """Each answer's KL of policy to reference in nats, estimated from it alone: by k1 the log ratio, which may be negative."""
     import torch
 
     found = [0.0] * len(answers)
@@ -147,7 +147,8 @@ def kl_of(cast: Cast, answers: Sequence[Answer], *, config: Any) -> list[float]:
             own = said(cast.policy.model, batch, temperature=config.temperature).logps
             with cast.reference.speaking() as model:
                 other = said(model, batch, temperature=config.temperature).logps
-            for place, value in zip(places, (own - other).sum(1).tolist(), strict=True):
+            terms = kl_terms(own, other, estimator) * batch.mask
+            for place, value in zip(places, terms.sum(1).tolist(), strict=True):
                 found[place] = value
     return found
 

@@ -8,6 +8,8 @@ step's number, never by a stream of random numbers that would have to be wound b
 """
 
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from feinschliff import Run
@@ -21,12 +23,18 @@ from plugins.ppo.controlling import AdaptiveKL, Controller, FixedKL
 from plugins.ppo.experience import Judged, calibrate, experience, judged, kl_of
 from plugins.ppo.imitating import imitation
 from plugins.ppo.preferences import Preferences
-from plugins.ppo.rewarding import Normaliser, mean_and_spread, normaliser, scored
+from plugins.ppo.rewarding import Normaliser, Prompt, mean_and_spread, normaliser, scored
+from plugins.ppo.telling import Batches, unended, warnings
 from plugins.ppo.updating import Round, Updater, learning_rate
 
 CHECKPOINT_EVERY_S = 120
 WATCHED = 3  # prompts whose answers are shown again and again
 PLOTTED = 500
+NOTE = (
+    "score: what the judge says; reward: what was learned from, the reward model's score in standard deviations of the "
+    "reference's, or what an answer without an end gets; kl/k3: how far an answer lies from what the reference would write, "
+    "in nats (0: not at all)."
+)
 
 
 def train(run: Run) -> dict[str, Any]:
@@ -60,6 +68,7 @@ class Loop:
         self.fired: Alarm | None = None
         self.before: dict[str, Any] = {}
         self.last: dict[str, float | None] = {}
+        self.batches = Batches()
 
     @property
     def shown(self) -> list[Asked]:
@@ -74,7 +83,7 @@ class Loop:
         if not self._resume():
             run.state("evaluating", "before training")
             self._measure_reference()
-        run.state("training")
+        run.state("training", unended(self.alarms.reference_ended, self.config, "the reference's answers") or "")
         looks = {round(total * (look + 1) / self.config.evaluations) for look in range(self.config.evaluations)}
         saved = time.monotonic()
         while self.iteration < total and not self.fired:
@@ -88,7 +97,7 @@ class Loop:
                 self._save()
                 saved = time.monotonic()
         if self.fired:
-            run.state("training", f"stopped itself at batch {self.iteration} of {total}: {self.fired.told}")
+            run.state("training", self.fired.said(self.iteration, total))
         return not run.stopping
 
     def _batch(self) -> bool:
@@ -111,6 +120,7 @@ class Loop:
         self.control.update(learned.kl, config.batch)
         self.iteration += 1
         self._log(learned.numbers, done)
+        self.batches.add(found.rewards, found.ended)
         reward = float(learned.numbers["reward/mean"] or 0.0)
         self.fired = self.alarms.batch(reward=reward, kl=learned.kl, length=found.length)
         return True
@@ -164,14 +174,18 @@ class Loop:
 
     def finish(self) -> dict[str, Any]:
         """Measures, shows and saves the policy, and returns the final numbers."""
-        self.run.state("evaluating")
+        self.run.state("evaluating", "held-out prompts, answered after training")
         numbers = self._counts() | {name: self.last.get(name) for name in ("kl/reference", "kl/beta", "policy/entropy")}
         numbers |= {"accuracy/preferences": self.preferences.agreement()}
         numbers |= {"reward/reference": mean_and_spread(self._reference_answers("reference-again").rewards)[0]}
         numbers |= self._compared()
         self._show()
+        told = warnings(self.batches, self.config)
         if self.fired:
             numbers["stopped-by"] = self.fired.name
+            told.insert(0, self.fired.said(self.iteration, self.config.iterations))
+        if told:
+            numbers["warning"] = "\n".join(told)
         self.run.state("saving")
         self.cast.policy.save(self.run.out / "model")
         return numbers
@@ -194,15 +208,19 @@ class Loop:
             return {}
         after = self._answers_shown()
         kl = kl_of(self.cast, after.answers, config=self.config)
-        both = zip(self.before["rewards"], after.rewards, kl, strict=True)
+        never_negative = kl_of(self.cast, after.answers, config=self.config, estimator="k3")
+        both = zip(self.before["rewards"], after.rewards, never_negative, strict=True)
+        chosen = self.run.model("judge")
         compared = compare(
             self.run,
             [one.prompt for one in self.shown],
             self.before["texts"],
             after.texts,
-            score=lambda prompt, texts: scored(self.cast.reward, [prompt] * len(texts), texts),
+            score=chosen.score if chosen is not None else self._score,
             groups=[one.group for one in self.shown],
-            each=[{"reward/before": old, "reward/after": new, "kl": one} for old, new, one in both],
+            each=[{"reward/before": old, "reward/after": new, "kl/k3": one} for old, new, one in both],
+            judge="judge" if chosen is not None else "reward",
+            note=NOTE,
         )
         return compared | {
             "reward/untrained": mean_and_spread(self.before["rewards"])[0],
@@ -214,6 +232,9 @@ class Loop:
             "answers/tokens/after": after.length,
         }
 
+    def _score(self, prompt: Prompt, texts: Sequence[str]) -> list[float]:
+        return scored(self.cast.reward, [prompt] * len(texts), texts)
+
     def _show(self) -> None:
         """The reward against the KL it cost, and the alarms."""
         history = self.alarms.history[:: -(-max(1, len(self.alarms.history)) // PLOTTED)]
@@ -221,10 +242,11 @@ class Loop:
         self.run.plot(
             "Reward and its price",
             {"batches": points},
-            x="KL to the reference, nats an answer",
-            y="reward, standard deviations of the reference's",
+            x="KL, nats an answer",
+            y="reward",
             kind="points",
-            note="One point a batch, on the prompts trained on.",
+            note="One point a batch, on the prompts trained on. The KL is that to the reference; the reward is in standard "
+            "deviations of the rewards of the reference's own answers, whose mean is 0.",
         )
         columns = ["alarm", "watched", "limit", "value", "fired at batch"]
         rows = self.alarms.rows(self.fired, self.iteration)
@@ -249,6 +271,7 @@ class Loop:
             "history": alarms.history,
             "agreements": alarms.agreements,
             "fired": list(self.fired) if self.fired else None,
+            "batches": asdict(self.batches),
             "before": self.before,
             "last": self.last,
         }
@@ -267,5 +290,6 @@ class Loop:
         self.alarms.history, self.alarms.agreements = place["history"], place["agreements"]
         self.fired = Alarm(*place["fired"]) if place["fired"] else None
         self.before, self.last = place["before"], place["last"]
+        self.batches = Batches(**place["batches"])
         self.run.state("loading", f"resumed from the checkpoint after batch {self.iteration}")
         return True

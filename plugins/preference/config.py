@@ -3,8 +3,11 @@
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic.config import JsonDict
 
-from plugins.lib.settings import Lora, Optimizer, Samples
+from plugins.lib.settings import MEMORY, REWARD, SAMPLING, Lora, Optimizer, Samples
+
+GOOD_AND_BAD: JsonDict = {"group": "Good and bad"}
 
 SMOOTHED = ("robust", "exo_pair", "aot", "aot_unpaired")  # losses in which TRL reads label_smoothing
 
@@ -26,9 +29,15 @@ class Offline(Lora, Optimizer, Samples):
     prompt_keeps: Literal["start", "end"] = Field(
         default="start", description="Which part of a prompt is kept when it must be cut; 'end' suits conversations."
     )
-    batch_rows: int = Field(default=8, ge=2, le=1024, description="Rows that go through the model at once.")
+    batch_rows: int = Field(
+        json_schema_extra=MEMORY, default=8, ge=2, le=1024, description="Rows that go through the model at once."
+    )
     accumulate: int = Field(
-        default=1, ge=1, le=1024, description="So many of those batches make a step; more needs no more memory."
+        json_schema_extra=MEMORY,
+        default=1,
+        ge=1,
+        le=1024,
+        description="So many of those batches make a step; more needs no more memory.",
     )
     evaluations: int = Field(default=4, ge=0, le=200, description="How often the held-out loss is measured on the way.")
 
@@ -80,16 +89,25 @@ class KTOConfig(Offline):
         default="kto", description="'kto' measures against the drift from the base, 'apo_zero_unpaired' against zero."
     )
     good_above: float = Field(
+        json_schema_extra=GOOD_AND_BAD,
         default=0.0,
         ge=-1e6,
         le=1e6,
         description="For rows with scores: a higher mean score is good, a lower one bad. 0 takes the middle of those seen.",
     )
     desirable_weight: float = Field(
-        default=0.0, ge=0, le=1000, description="Weight of good answers. 0 balances good and bad by their numbers."
+        json_schema_extra=GOOD_AND_BAD,
+        default=0.0,
+        ge=0,
+        le=1000,
+        description="Weight of good answers. 0 balances good and bad by their numbers.",
     )
     undesirable_weight: float = Field(
-        default=0.0, ge=0, le=1000, description="Weight of bad answers. 0 balances good and bad by their numbers."
+        json_schema_extra=GOOD_AND_BAD,
+        default=0.0,
+        ge=0,
+        le=1000,
+        description="Weight of bad answers. 0 balances good and bad by their numbers.",
     )
 
 
@@ -102,6 +120,7 @@ class Online(Lora, Optimizer, Samples):
         default=4, ge=2, le=256, description="Answers to each of them; they are compared with each other."
     )
     pieces: int = Field(
+        json_schema_extra=MEMORY,
         default=1,
         ge=1,
         le=1024,
@@ -109,13 +128,21 @@ class Online(Lora, Optimizer, Samples):
     )
     max_new_tokens: int = Field(default=64, ge=1, le=8192, description="Longest answer, in tokens.")
     max_prompt_tokens: int = Field(
-        default=512, ge=8, le=32_768, description="Longer prompts are cut at the end of a paragraph, sentence or word."
+        json_schema_extra=SAMPLING,
+        default=512,
+        ge=8,
+        le=32_768,
+        description="Longer prompts are cut at the end of a paragraph, sentence or word.",
     )
     temperature: float = Field(
         default=1.0, ge=0.05, le=5, description="Of sampling; log-probabilities are taken under it."
     )
     missing_eos_penalty: float = Field(
-        default=1.0, ge=0, le=1000, description="Taken off the reward of an answer that did not come to its end."
+        json_schema_extra=REWARD,
+        default=1.0,
+        ge=0,
+        le=1000,
+        description="Taken off the reward of an answer that did not come to its end.",
     )
 
     @model_validator(mode="after")
@@ -135,7 +162,9 @@ class RLOOConfig(Online):
         description="Taken off the reward for each nat that an answer leaves the base; 0: nothing.",
     )
     normalize: bool = Field(
-        default=False, description="Whether advantages are brought to mean 0 and spread 1 over the step."
+        json_schema_extra=REWARD,
+        default=False,
+        description="Whether advantages are brought to mean 0 and spread 1 over the step.",
     )
 
 
@@ -157,6 +186,7 @@ class GRPOConfig(Online):
         "answer possible (dr_grpo), over each piece (bnpo).",
     )
     scale_rewards: Literal["group", "batch", "none"] = Field(
+        json_schema_extra=REWARD,
         default="group",
         description="By whose spread the advantages are divided; 'none' favours no easy prompt (dr_grpo).",
     )

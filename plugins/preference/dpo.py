@@ -47,10 +47,9 @@ def train(run: Run) -> dict[str, Any]:
     untrained = work.once("untrained", lambda: work.measured(trainer, eval_rows))
     if not work.train(trainer):
         return {}
-    run.state("evaluating")
+    run.state("evaluating", "held-out comparisons and texts, after training")
     numbers: dict[str, Any] = work.numbers() | beside(untrained, work.measured(trainer, eval_rows))
     policy.model = trainer.model
-    run.state("saving")
     policy.save(run.out / "model")
     numbers |= _heldout(heldout.pairs, logps(policy, heldout.pairs), baseline, config.beta)
     numbers |= probe.compared(run, texts, probe.texts(policy), run.model("judge"))
@@ -134,7 +133,6 @@ def _counts(learned: Pairs, heldout: Pairs) -> Numbers:
     lost = learned.lost + heldout.lost
     return {
         "pairs/train": len(learned.pairs),
-        "pairs/heldout": len(heldout.pairs),
         "pairs/ties-lost": lost["ties"],
         "pairs/same-text": lost["same"],
         "pairs/left-out": lost["left-out"],

@@ -43,12 +43,11 @@ def train(run: Run) -> dict[str, Any]:
     untrained = work.once("untrained", lambda: work.measured(trainer, eval_rows))
     if not work.train(trainer):
         return {}
-    run.state("evaluating")
+    run.state("evaluating", "held-out answers and texts, after training")
     found = work.measured(trainer, eval_rows)
     numbers: dict[str, Any] = {**work.numbers()}
     numbers |= {"loss/untrained": untrained["loss/heldout"], "loss/heldout": found["loss/heldout"]} if found else {}
     policy.model, trainer.ref_model = trainer.model, None
-    run.state("saving")
     policy.save(run.out / "model")
     after = likelihoods(policy, [one.answer for one in heldout.verdicts])
     numbers |= separation(heldout.verdicts, implicit(after, baseline, config.beta), baseline)

@@ -18,16 +18,26 @@ def implicit(after: Sequence[float], before: Sequence[float], beta: float) -> li
     return [beta * (new - old) for new, old in zip(after, before, strict=True)]
 
 
+def behind(rows: Sequence[Pair] | Sequence[Verdict]) -> Numbers:
+    """How many different prompts and groups were measured on."""
+    return {
+        "prompts/heldout": len({row.prompt for row in rows}),
+        "groups/heldout": len({row.group for row in rows}),
+    }
+
+
 def agreement(
     pairs: Sequence[Pair], rewards: Sequence[tuple[float, float]], reference: Sequence[tuple[float, float]]
 ) -> Numbers:
     """Share of held-out pairs whose preferred answer has the higher implicit reward; equal ones count one half.
 
     `rewards` and `reference` (log-probabilities of the untrained base) are (preferred, other) for each pair. Intervals are
-    resampled by group, by pair where there are fewer than eight groups.
+    resampled by group, by pair where there are fewer than eight groups. `accuracy/untrained` is a half by arithmetic: before
+    the first step every implicit reward is 0.
     """
+    numbers: Numbers = {"pairs/heldout": len(pairs)} | behind(pairs)
     if not pairs:
-        return {}
+        return numbers
     right = [float(good > bad) + 0.5 * (good == bad) for good, bad in rewards]
     likelier = [float(good > bad) + 0.5 * (good == bad) for good, bad in reference]
     groups = {pair.group for pair in pairs}
@@ -35,13 +45,14 @@ def agreement(
     ones = [1.0] * len(pairs)
     gains = [one - pair.longer for one, pair in zip(right, pairs, strict=True)]
     share, gain = interval(right, ones, units), interval(gains, ones, units)
-    return {
+    return numbers | {
         "accuracy/model": sum(right) / len(right),
         "accuracy/model/low": share.low,
         "accuracy/model/high": share.high,
         "accuracy/random": 0.5,
+        "accuracy/untrained": 0.5,
         "accuracy/longer": sum(pair.longer for pair in pairs) / len(pairs),
-        "accuracy/likelier": sum(likelier) / len(likelier),
+        "accuracy/base": sum(likelier) / len(likelier),
         "gain/over-longer": sum(gains) / len(gains),
         "gain/over-longer/low": gain.low,
         "gain/over-longer/high": gain.high,
@@ -53,12 +64,13 @@ def separation(verdicts: Sequence[Verdict], rewards: Sequence[float], reference:
     """How often a good answer has a higher implicit reward than a bad one: the area under the ROC curve; a half is chance."""
     good = [verdict.good for verdict in verdicts]
     if len(set(good)) < 2:
-        return {}
-    return {
+        return behind(verdicts)
+    return behind(verdicts) | {
         "auc/model": auc(good, rewards),
         "auc/random": 0.5,
+        "auc/untrained": 0.5,
         "auc/longer": auc(good, [float(verdict.characters) for verdict in verdicts]),
-        "auc/likelier": auc(good, reference),
+        "auc/base": auc(good, reference),
         "reward/good": _mean(rewards, good, True),
         "reward/bad": _mean(rewards, good, False),
     }

@@ -65,7 +65,7 @@ def train(run: Run, make: Make) -> dict[str, Any]:
     run.state("saving")
     policy.model, trainer.ref_model = trainer.model, None
     policy.save(run.out / "model")
-    run.state("evaluating")
+    run.state("evaluating", "held-out prompts, answered after training")
     after = probe.texts(policy)
     numbers = {**work.numbers(), **rewards(judge, probe, texts, after)}
     chosen, name = (judge, "reward") if run.model("judge") is None else (run.model("judge"), "judge")

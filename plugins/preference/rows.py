@@ -19,6 +19,7 @@ class Pair(NamedTuple):
     rejected: Encoded
     group: str
     longer: float
+    prompt: str  # what tells it from other prompts
 
     @property
     def length(self) -> int:
@@ -32,6 +33,7 @@ class Verdict(NamedTuple):
     good: bool
     group: str
     characters: int
+    prompt: str
 
 
 @dataclass
@@ -75,7 +77,7 @@ def _add_pair(found: Pairs, row: Row, policy: Policy, keep: Keep) -> None:
         return
     found.cut += first.cut
     longer = (len(chosen) > len(rejected)) + 0.5 * (len(chosen) == len(rejected))
-    found.pairs.append(Pair(first, second, group_of(row), longer))
+    found.pairs.append(Pair(first, second, group_of(row), longer, str(row["prompt"])))
 
 
 def verdicts_from(rows: Sequence[Row], policy: Policy, keep: Keep, border: float) -> Verdicts:
@@ -91,7 +93,7 @@ def verdicts_from(rows: Sequence[Row], policy: Policy, keep: Keep, border: float
             found.lost["left-out"] += 1
         else:
             found.cut += answer.cut
-            found.verdicts.append(Verdict(answer, good, group_of(row), len(row["completion"])))
+            found.verdicts.append(Verdict(answer, good, group_of(row), len(row["completion"]), str(row["prompt"])))
     return found
 
 

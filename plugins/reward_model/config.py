@@ -4,8 +4,12 @@ import re
 from typing import Literal
 
 from pydantic import Field, field_validator
+from pydantic.config import JsonDict
 
-from plugins.lib.settings import Lora, Optimizer
+from plugins.lib.settings import MEMORY, OPTIMISER, Lora, Optimizer
+
+JUDGEMENTS: JsonDict = {"group": "What judgements count"}
+SCORES: JsonDict = {"group": "Scores"}
 
 _ASPECT = re.compile(r"\s*([^=,]+?)\s*(?:=\s*([0-9]*\.?[0-9]+)\s*)?")
 
@@ -19,24 +23,42 @@ class RewardModelConfig(Optimizer, Lora):
         "same), or the rated scores themselves (regression). auto: regression for ratings, pairwise for the rest.",
     )
     epochs: int = Field(default=2, ge=1, le=50, description="How often every row is learned from.")
-    dropout: float = Field(default=0.0, ge=0, le=0.5, description="Dropout while training; more resists overfitting.")
+    dropout: float = Field(
+        json_schema_extra=OPTIMISER,
+        default=0.0,
+        ge=0,
+        le=0.5,
+        description="Dropout while training; more resists overfitting.",
+    )
     max_length: int = Field(
         default=512,
         ge=32,
         le=8192,
-        description="Longest input in tokens. Longer prompts are cut; rows whose answers do not fit are left out.",
+        description="Longest input in tokens, prompt and answer together, in training and whenever it judges later. Longer "
+        "prompts are cut; rows whose answers do not fit are left out.",
     )
     prompt_keeps: Literal["start", "end"] = Field(
         default="start", description="Which part of a prompt is kept when it must be cut; 'end' suits conversations."
     )
     batch_tokens: int = Field(
-        default=4096, ge=64, le=1_000_000, description="Tokens in one step, padding included; less needs less memory."
+        json_schema_extra=MEMORY,
+        default=4096,
+        ge=64,
+        le=1_000_000,
+        description="Tokens in one step, padding included; less needs less memory.",
     )
-    batch_rows: int = Field(default=16, ge=1, le=512, description="At most so many rows in one step.")
+    batch_rows: int = Field(
+        json_schema_extra=MEMORY, default=16, ge=1, le=512, description="At most so many rows in one step."
+    )
     freeze_layers: int = Field(
-        default=0, ge=0, le=200, description="Lowest layers (and embeddings) that stay as they are."
+        json_schema_extra=MEMORY,
+        default=0,
+        ge=0,
+        le=200,
+        description="Lowest layers (and embeddings) that stay as they are.",
     )
     heads: int = Field(
+        json_schema_extra=SCORES,
         default=1,
         ge=1,
         le=32,
@@ -44,30 +66,36 @@ class RewardModelConfig(Optimizer, Lora):
         "how far they are apart says how sure it is.",
     )
     aspects: str = Field(
+        json_schema_extra=JUDGEMENTS,
         default="",
         max_length=500,
         description="For ratings: the aspects that count and how much, such as 'helpful=2, polite=1'. Empty: all, equally.",
     )
     counts: Literal["judgement", "item"] = Field(
+        json_schema_extra=JUDGEMENTS,
         default="judgement",
         description="What counts once: every judgement, or every set of answers, whoever judged it how often: then the shares of "
         "the annotators are soft labels.",
     )
     annotators: Literal["equal", "agreement"] = Field(
+        json_schema_extra=JUDGEMENTS,
         default="equal",
         description="Whether annotators who agree less with the others about the same answers count less (one-coin Dawid-Skene).",
     )
     label_smoothing: float = Field(
+        json_schema_extra=JUDGEMENTS,
         default=0.0,
         ge=0,
         le=0.45,
         description="Share of judgements taken to be upside down; keeps a model from being too sure. Rankings and pairs.",
     )
     normalise: Literal["none", "centre", "standardise"] = Field(
+        json_schema_extra=SCORES,
         default="centre",
         description="Shift scores to mean 0, or also scale them to variance 1, over the reference answers. Order stays as it is.",
     )
     reference: Literal["all", "best"] = Field(
+        json_schema_extra=SCORES,
         default="all",
         description="The reference answers: all training answers, or those that people liked best of each prompt.",
     )

@@ -11,6 +11,7 @@ from plugins.lib.calibration import brier, calibration_error, fitted_temperature
 from plugins.reward_model.reading import Judged
 
 FEW_GROUPS = 8
+FEW_COMPARISONS, FAR_APART = 10, 0.5  # see `warning`
 Scores = Sequence[Sequence[float]]  # of each row's answers
 
 
@@ -81,6 +82,8 @@ def measured(rows: Sequence[Judged], scores: Scores, untrained: float | None) ->
     }
     if not found:
         return numbers
+    if told := warning(found):
+        numbers["warning"] = told
     units = [one.unit for one in found]
     gains = [one.right - one.longer_is_right for one in found]
     baselines = {
@@ -96,6 +99,24 @@ def measured(rows: Sequence[Judged], scores: Scores, untrained: float | None) ->
         | share(gains, units, "gain/over-longer")
         | _taus(rows, scores)
         | calibrated(found)
+    )
+
+
+def warning(found: Sequence[Comparison]) -> str | None:
+    """A sentence where the scores follow length, right or wrong: accuracy where people chose the shorter answer and where they
+    chose the longer one lie half apart or more, each from at least ten comparisons. Both limits are our choice."""
+    shorter = [one.right for one in found if one.longer < 0]
+    longer = [one.right for one in found if one.longer > 0]
+    if min(len(shorter), len(longer)) < FEW_COMPARISONS:
+        return None
+    where = [sum(right) / len(right) for right in (shorter, longer)]
+    if abs(where[0] - where[1]) < FAR_APART:
+        return None
+    rule = "shorter" if where[0] > where[1] else "longer"
+    return (
+        f"It has learned little more than that {rule} is better: right in {100 * where[0]:.0f} % of the comparisons in which "
+        f"people chose the shorter answer, and in {100 * where[1]:.0f} % of those in which they chose the longer one. Give it "
+        "more rows, or a larger base, before anything is trained against it."
     )
 
 

@@ -96,10 +96,11 @@ def _plot(run: Run, found: Sequence[Comparison]) -> None:
     run.plot(
         "Reliability",
         series,
-        x="how sure the model is of a comparison",
-        y="share that it gets right",
-        note="Below the diagonal the model is too sure of itself, above it too timid. The temperature is fitted on one "
-        "half of the held-out groups and shown on the other.",
+        x="confidence",
+        y="share right",
+        note="How sure the model is of a comparison, and the share of such comparisons that it gets right. Below the "
+        "diagonal the model is too sure of itself, above it too timid. The temperature is fitted on one half of the held-out "
+        "groups and shown on the other.",
     )
 
 

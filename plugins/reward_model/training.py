@@ -53,7 +53,7 @@ def train(run: Run) -> dict[str, Any]:
     steps = _steps(run, reward, loss, learned, material.heldout.rows)
     if not steps.work():
         return {}
-    run.state("evaluating")
+    run.state("evaluating", "held-out rows, after training")
     reward.melt()
     reward.outputs = outputs.referring_to(
         _numbers(run, reward, references(learned, config.reference)), config.normalise

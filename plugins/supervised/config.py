@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from plugins.lib.settings import Lora, Optimizer, Samples
+from plugins.lib.settings import MEMORY, Lora, Optimizer, Samples
 
 
 class TaskSpecificConfig(Lora, Optimizer, Samples):
@@ -25,8 +25,14 @@ class TaskSpecificConfig(Lora, Optimizer, Samples):
     prompt_keeps: Literal["start", "end"] = Field(
         default="start", description="Which part of a prompt is kept when it must be cut; 'end' suits conversations."
     )
-    batch_rows: int = Field(default=8, ge=1, le=1024, description="Rows that go through the model at once.")
+    batch_rows: int = Field(
+        json_schema_extra=MEMORY, default=8, ge=1, le=1024, description="Rows that go through the model at once."
+    )
     accumulate: int = Field(
-        default=1, ge=1, le=1024, description="So many of those batches make a step; more needs no more memory."
+        json_schema_extra=MEMORY,
+        default=1,
+        ge=1,
+        le=1024,
+        description="So many of those batches make a step; more needs no more memory.",
     )
     evaluations: int = Field(default=4, ge=0, le=200, description="How often the held-out loss is measured on the way.")

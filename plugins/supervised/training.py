@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from feinschliff import NeedsNotMet, Run
+from feinschliff.rows import group_of
 from plugins.lib.adapters import lora_config
 from plugins.lib.encoding import Encoded, encode
 from plugins.lib.hugging import GLANCE, Work, chosen_rate, order
@@ -21,9 +22,10 @@ CURVES = {"mean_token_accuracy": "accuracy/tokens", "entropy": "entropy"}
 
 
 class Read(NamedTuple):
-    """The usable rows of a split, and what happened to the others."""
+    """The usable rows of a split and the (prompt, group) of each, and what happened to the others."""
 
     rows: list[Encoded]
+    asked: list[tuple[str, str]]
     left_out: int
     cut: int
 
@@ -49,10 +51,10 @@ def train(run: Run) -> dict[str, Any]:
     run.state("saving")
     policy.model = trainer.model
     policy.save(run.out / "model")
-    run.state("evaluating")
+    run.state("evaluating", "held-out answers and texts, after training")
     numbers = work.numbers() | measured(untrained, per_token(policy, heldout.rows))
     numbers |= probe.compared(run, before, probe.texts(policy), run.model("judge"))
-    counts = {"rows/train": len(learned.rows), "rows/heldout": len(heldout.rows)}
+    counts = {"rows/train": len(learned.rows), "rows/heldout": len(heldout.rows), **behind(heldout)}
     return numbers | counts | {"rows/left-out": learned.left_out + heldout.left_out, "rows/cut-prompts": learned.cut}
 
 
@@ -82,8 +84,11 @@ def sft_trainer(run: Run, work: Work, policy: Policy, rows: Sequence[Encoded], g
 
 def read(rows: Sequence[dict[str, Any]], policy: Policy, config: Any) -> Read:  # noqa: ANN401 - its own config
     """Demonstrations as tokens. A row of weight 0 is left out, as is one of which the answer alone does not fit."""
-    found = [
-        encode(
+    kept, asked = [], []
+    for row in rows:
+        if row.get("weight", 1.0) <= 0:
+            continue
+        one = encode(
             policy.tokenizer,
             row["prompt"],
             row["completion"],
@@ -91,13 +96,18 @@ def read(rows: Sequence[dict[str, Any]], policy: Policy, config: Any) -> Read:  
             max_length=policy.longest,
             keep=config.prompt_keeps,
         )
-        for row in rows
-        if row.get("weight", 1.0) > 0
-    ]
-    kept = [
-        one for one in found if one is not None and 0 in one.types
-    ]  # the answer leaves room for a word of the prompt
-    return Read(kept, len(rows) - len(kept), sum(one.cut for one in kept))
+        if one is not None and 0 in one.types:  # the answer leaves room for a word of the prompt
+            kept.append(one)
+            asked.append((str(row["prompt"]), group_of(row)))
+    return Read(kept, asked, len(rows) - len(kept), sum(one.cut for one in kept))
+
+
+def behind(heldout: Read) -> Numbers:
+    """How many different prompts and groups were measured on."""
+    return {
+        "prompts/heldout": len({prompt for prompt, _ in heldout.asked}),
+        "groups/heldout": len({group for _, group in heldout.asked}),
+    }
 
 
 def labelled(row: Encoded) -> dict[str, list[int]]:

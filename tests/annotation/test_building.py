@@ -83,7 +83,7 @@ def test_every_starting_point_can_be_asked_looked_at_and_its_form_says_exactly_w
     example = html.unescape(page.partition("<code>{")[2].partition("</code>")[0])
     assert bring_in(project, ("{" + example).encode()).items == 2
     judgements = Judgement.objects.filter(item__project=project).count()
-    assert judgements == ({"ranking", "comparison"} & set(point.kinds) != set())
+    assert judgements == ({"ranking", "comparison", "demonstration"} & set(point.kinds) != set())
 
 
 def test_there_are_ten_starting_points_and_each_names_its_source() -> None:

@@ -41,6 +41,27 @@ def test_the_first_of_the_highest_scores_wins_and_nan_never_does(scores: list[fl
     assert len(best.scores) == len(scores)
 
 
+class Narrow:
+    """Reads three characters and refuses longer answers, whatever stands beside them."""
+
+    def score(self, prompt: str, completions: Sequence[str]) -> list[float]:
+        for place, text in enumerate(completions, start=1):
+            if len(text) > 3:
+                raise ValueError(f"answer {place} is longer than 3")
+        return [float(len(text)) for text in completions]
+
+
+@given(st.lists(st.text("ab", max_size=6), min_size=1, max_size=9))
+def test_an_answer_that_the_judge_refuses_costs_the_others_nothing(texts: list[str]) -> None:
+    chooser = BestOf(Narrow(), len(texts))
+    best = chooser.pick("p", texts)
+    assert [math.isnan(score) for score in best.scores] == [len(text) > 3 for text in texts]
+    read = [text for text in texts if len(text) <= 3]
+    assert best.text == max(read, key=len) if read else best.text == texts[0]
+    assert chooser.refused == len(texts) - len(read)
+    assert ("longer than 3" in chooser.why) == (len(read) < len(texts))
+
+
 @given(st.integers(1, 40), st.integers(1, 300))
 def test_the_best_of_n_is_no_further_away_than_the_bound(n: int, answers: int) -> None:
     """Exact for `answers` equally likely ones that all score differently: P(best is the i-th) = (i/m)^n - ((i-1)/m)^n."""

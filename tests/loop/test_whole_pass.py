@@ -70,7 +70,7 @@ def test_from_demonstrations_and_rankings_to_a_policy_that_learned_from_the_judg
         house, "ppo", "prompt", "--base", start, "--model", f"reward={judge}",
         episodes=32, batch=16, max_new_tokens=8, compared=4, reference_samples=16, evaluations=1,
     )  # fmt: skip
-    assert {"score/before", "score/after", "winrate/judge"} <= reached.keys()
+    assert {"score/before", "score/after", "winrate/reward"} <= reached.keys()
     for model in (start, policy):
         assert shown_pairs(house, model) == 4
         assert told_of(house, model) >= 1

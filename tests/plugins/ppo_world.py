@@ -79,6 +79,7 @@ def a_run(
     base: Path,
     reward: object,
     *,
+    judge: object = None,
     seed: int = 0,
     kind: str = "ranking",
     rows: int = 64,
@@ -88,7 +89,7 @@ def a_run(
     folder.mkdir(parents=True, exist_ok=True)
     for split, count, world in (("train", rows, 1), ("heldout", 40, 2)):
         write_rows(folder / f"{split}.jsonl", worlds.rows(kind, count, world))
-    models: dict[str, object] = {"base": CausalModel(base, "cpu"), "reward": reward}
+    models: dict[str, object] = {"base": CausalModel(base, "cpu"), "reward": reward, "judge": judge}
     return Run(
         folder=folder,
         config=PPOConfig.model_validate(config),

@@ -68,7 +68,7 @@ def test_auc_is_the_share_of_pairs_won(rows: list[tuple[bool, int]]) -> None:
 
 @given(st.integers(1, 50), st.integers(1, 50))
 def test_good_and_bad_answers_weigh_the_same(many: int, few: int) -> None:
-    rows: Any = [Verdict(None, n < many, "", 1) for n in range(many + few)]  # type: ignore[arg-type]
+    rows: Any = [Verdict(None, n < many, "", 1, "") for n in range(many + few)]  # type: ignore[arg-type]
     good, bad = weights(rows, 0, 0)
     assert good * many == pytest.approx(bad * few) and min(good, bad) == 1
     assert weights(rows, 2, 3) == (2, 3)
@@ -210,6 +210,23 @@ def test_dpo_measures_the_implicit_rewards_that_we_do(make: Callable[..., StopsA
     assert found["margin/heldout"] == pytest.approx(0.5 * 0.5, abs=1e-3)  # beta x (2.0 - 1.5)
     assert found["loss/heldout"] == pytest.approx(math.log1p(math.exp(-0.25)), abs=1e-3)
     assert found["accuracy/heldout"] == 1
+
+
+def test_held_out_numbers_say_what_they_were_measured_on_and_what_the_base_gets() -> None:
+    from plugins.preference.measuring import agreement, behind, separation
+    from plugins.preference.rows import Pair, Verdict
+
+    asked = [("a", "1"), ("a", "1"), ("b", "2")]
+    pairs: Any = [Pair(None, None, group, 1.0, prompt) for prompt, group in asked]  # type: ignore[arg-type]
+    found = agreement(pairs, [(1.0, 0.0), (1.0, 0.0), (0.0, 1.0)], [(0.0, 1.0), (1.0, 0.0), (0.0, 1.0)])
+    assert (found["pairs/heldout"], found["prompts/heldout"], found["groups/heldout"]) == (3, 2, 2)
+    assert found["accuracy/model"] == pytest.approx(2 / 3)
+    assert (found["accuracy/untrained"], found["accuracy/base"]) == (0.5, pytest.approx(1 / 3))
+    assert agreement([], [], []) == {"pairs/heldout": 0, "prompts/heldout": 0, "groups/heldout": 0}
+    verdicts: Any = [Verdict(None, prompt == "b", group, 1, prompt) for prompt, group in asked]  # type: ignore[arg-type]
+    told = separation(verdicts, [0.0, 0.0, 1.0], [1.0, 1.0, 0.0])
+    assert (told["auc/model"], told["auc/untrained"], told["auc/base"]) == (1.0, 0.5, 0.0)
+    assert told | behind(verdicts) == told
 
 
 def test_kto_measures_against_the_neighbours_answers(make: Callable[..., StopsAt], base: Path) -> None:

@@ -282,6 +282,9 @@ def test_what_it_writes_before_and_after_is_judged_and_shown_side_by_side(
     told = capsys.readouterr().out
     assert len(said(told, "sample")) == numbers["prompts/compared"] == 4
     assert all({"before", "text"} <= one.keys() for one in said(told, "sample"))
+    assert all(one["values"]["kl/reference/k3"] >= 0 for one in said(told, "sample")), (
+        "of one answer, k1 may be negative"
+    )
     assert said(told, "report")[0]["title"] == "Before and after"
     assert numbers["winrate/judge/low"] <= numbers["winrate/judge"] <= numbers["winrate/judge/high"]
     assert numbers["kl/reference/k3"] > 0
@@ -292,6 +295,7 @@ def test_what_it_writes_before_and_after_is_judged_and_shown_side_by_side(
     assert still["kl/reference"] == pytest.approx(0, abs=1e-3), "nothing has moved, so nothing differs"
     assert still["texts/changed"] == 0
     assert "winrate/own-reward" in still
+    assert "It judges itself here" in said(capsys.readouterr().out, "report")[0]["note"]
 
     greedy = train(a_run(tmp_path / "greedy", base, sample_temperature=0, **settings))
     assert "kl/reference" not in greedy, "the likeliest token each time is no sample"

@@ -305,6 +305,16 @@ def test_a_model_whose_logits_are_not_understood_is_refused() -> None:
         KWay(Odd(configured("llama")), pad=PAD, device="cpu").logps([sequence([5, 6], [7])])
 
 
+def test_a_model_with_broken_weights_is_named_as_such() -> None:
+    import torch
+
+    model = made("llama", writes=True)
+    with torch.no_grad():
+        model.lm_head.weight[5, 0] = float("nan")
+    with pytest.raises(ValueError, match="weights are broken"):
+        KWay(model, pad=PAD, device="cpu").logps([sequence([5, 6], [7])])
+
+
 def test_sharing_is_chosen_where_it_is_cheaper_and_counts_what_it_holds() -> None:
     engine = KWay(made("llama"), pad=PAD, device="cpu")
     costs = Costs(token=1e6, pair=2e3, key=4e4, call=2e7, width=0.1)

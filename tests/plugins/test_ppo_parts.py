@@ -17,6 +17,7 @@ from plugins.ppo.config import PPOConfig
 from plugins.ppo.controlling import AdaptiveKL, FixedKL
 from plugins.ppo.losses import explained_variance, policy_loss, value_loss
 from plugins.ppo.rewarding import normaliser, scored, with_eos_demanded
+from plugins.ppo.telling import Batches, unended, warnings
 
 quickly = settings(max_examples=25, deadline=None)
 Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -268,6 +269,43 @@ def test_the_preference_alarm_fires_when_agreement_falls_twice_while_the_reward_
     assert looks([0.5, 0.8, 0.6, 0.6], reward=-1.0)[-1] is None
     assert looks([0.5, 0.8, 0.6, 0.6], pairs=FEWEST_PAIRS - 1)[-1] is None
     assert looks([0.5, 0.8, 0.6, 0.6], drop=0)[-1] is None
+
+
+def test_an_alarm_says_by_how_much_and_which_setting_and_only_what_is_watched_has_a_limit() -> None:
+    alarms = watched(kl_budget=0.05)
+    found = [alarms.batch(reward=0.0, kl=2.37, length=20.0) for _ in range(WINDOW)][-1]
+    assert found
+    assert found.said(4, 8) == (
+        "Stopped itself at batch 4 of 8 (kl-budget): the KL to the reference is 2.37 nats an answer; the limit was 0.05 nats an "
+        "answer (set by kl_budget)."
+    )
+
+    def limits() -> dict[str, object]:
+        return {str(row[0]): row[2] for row in alarms.rows(found, 4)}
+
+    assert limits() == {"kl-budget": 0.05, "length": 2.0, "preferences": None}
+    alarms.look(0.5, FEWEST_PAIRS)
+    assert limits()["preferences"] == 0.1
+
+
+def test_a_run_in_which_answers_do_not_end_or_rewards_are_all_the_same_says_so() -> None:
+    def told(rewards: list[list[float]], ended: float, **config: Any) -> list[str]:  # noqa: ANN401 - settings
+        batches = Batches()
+        for batch in rewards:
+            batches.add(batch, ended)
+        return warnings(batches, PPOConfig.model_validate({"max_new_tokens": 16, **config}))
+
+    differing, same = [0.5, -1.0], [-1.0, -1.0]
+    assert told([differing] * 3, ended=0.9) == []
+    (short, flat) = told([same, same, differing], ended=0.03)
+    assert short.startswith(
+        "97 % of the answers of the last batch did not end within 16 tokens and got the fixed reward -1"
+    )
+    assert flat.startswith("2 of 3 batches gave all their answers the same reward")
+    assert told([differing] * 3, ended=0.03, missing_eos="ignore") == []
+    assert "-1 added to their reward" in told([differing], ended=0.03, missing_eos="penalty")[0]
+    assert told([same, *[differing] * 9], ended=1.0) == [], "one batch of ten"
+    assert unended(0.5, PPOConfig(), "answers") is None
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_the_learned_reward_rises_by_a_standard_deviation_within_the_budget_and_
         assert numbers["kl/heldout"] < KL_BUDGET
         before, after = ([gold(pair[side]) for pair in compared(told)] for side in (0, 1))
         assert mean(after) > mean(before) + 0.5, seed
-        assert numbers["winrate/judge/low"] > 0.5
+        assert numbers["winrate/reward/low"] > 0.5
         assert mean(curve(told, "answers/ended")[-4:]) >= curve(told, "answers/ended")[0]
         assert max(curve(told, "update/first-drift")) < 1e-4, "every batch begins at ratio 1"
         print(f"seed {seed}: {numbers}")
@@ -152,5 +152,6 @@ def test_without_a_price_on_kl_the_proxy_is_over_optimised_and_an_alarm_ends_it(
 
     numbers, told = ran(Proxy(), **pressed)
     assert numbers["stopped-by"] == "kl-budget"
+    assert "the limit was 50 nats an answer (set by kl_budget)" in numbers["warning"]
     assert numbers["batches"] < batches
-    assert any("stopped itself" in event.get("message", "") for event in told if event["type"] == "state")
+    assert any("Stopped itself" in event.get("message", "") for event in told if event["type"] == "state")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -285,7 +285,7 @@ def test_a_run_that_was_stopped_twice_ends_bit_for_bit_like_one_that_was_not(
 def test_a_run_says_how_it_goes_and_leaves_a_model_that_writes(
     base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    numbers = train(a_run(tmp_path, base, Judge(letters), kind="pair", **SMALL))
+    numbers = train(a_run(tmp_path, base, Judge(letters), kind="pair", **{**SMALL, "missing_eos": "score"}))
     told = events(capsys)
     curves = {name for event in told if event["type"] == "metric" for name in event["values"]}
     assert curves >= {
@@ -301,8 +301,34 @@ def test_a_run_says_how_it_goes_and_leaves_a_model_that_writes(
     assert numbers["batches"] == 3
     assert numbers["pairs/heldout"] == 40
     assert numbers["reward/untrained"] is not None
+    assert numbers["winrate/reward"] is not None and "winrate/judge" not in numbers
+    drifts = [event["values"]["kl/k3"] for event in told if event["type"] == "sample" and "before" in event]
+    assert min(drifts) >= 0
+    assert "did not end within" in numbers["warning"], "an untrained base knows no end"
+    assert any("did not end within" in event.get("message", "") for event in told), "said before the first batch, too"
     texts = open_policy(tmp_path / "model").generate(["Write about the river."], n=2, max_new_tokens=4)
     assert len(texts[0]) == 2
+
+
+@pytest.mark.slow
+def test_a_judge_that_stands_apart_says_what_became_better_and_a_stop_is_told_in_words(
+    base: Path, tmp_path: Path
+) -> None:
+    class Reader(Judge):
+        """Reads no prompt about the river."""
+
+        def score(self, prompt: Any, completions: Sequence[str]) -> list[float]:  # noqa: ANN401
+            if "river" in str(prompt):
+                raise ValueError("too long")
+            return super().score(prompt, completions)
+
+    short = Reader(lambda text: -float(len(text)))
+    config = {**SMALL, "kl_budget": 1e-6, "episodes": 48, "learning_rate": 1e-3, "compared": 40}
+    numbers = train(a_run(tmp_path, base, Judge(letters), judge=short, **config))
+    assert "winrate/judge" in numbers and "winrate/reward" not in numbers
+    assert numbers["stopped-by"] == "kl-budget"
+    assert numbers["warning"].startswith("Stopped itself at batch 4 of 6 (kl-budget)")
+    assert numbers["score/after"] < 0, "the judge's own number, not the reward"
 
 
 def test_what_cannot_work_is_refused_before_anything_is_sampled(

@@ -17,9 +17,10 @@ from plugins.lib.agreement import kendall_tau, right_pairs
 from plugins.lib.batching import batches
 from plugins.lib.weights import check_folder
 from plugins.reward_model.config import RewardModelConfig
+from plugins.reward_model.evaluating import comparisons, warning
 from plugins.reward_model.model import RewardModel
 from plugins.reward_model.outputs import Outputs
-from plugins.reward_model.reading import as_rankings, read
+from plugins.reward_model.reading import Judged, as_rankings, read
 
 RANKS = st.lists(st.none() | st.integers(1, 5), min_size=2, max_size=6)
 
@@ -133,6 +134,23 @@ def test_kendall_tau_is_one_for_the_people_themselves_and_agrees_with_counting(
 
 def test_a_constant_gets_half_of_the_comparisons() -> None:
     assert right_pairs([1, 2, 2, None], [0.0, 0.0, 0.0, 0.0]) == (1.0, 2)
+
+
+def test_scores_that_follow_length_are_said_to() -> None:
+    def told(score: Callable[[int, int], float], count: int = 20) -> str | None:
+        """Two answers, of which every other time people chose the shorter one; `score` is given its length and rank."""
+        rows, scores = [], []
+        for place in range(count):
+            lengths, ranks = (10, 30), ((1, 2), (2, 1))[place % 2]
+            rows.append(Judged((), ranks, lengths, 1.0, None, str(place), str(place)))
+            scores.append([score(length, rank) for length, rank in zip(lengths, ranks, strict=True)])
+        return warning(comparisons(rows, scores))
+
+    assert "shorter is better: right in 100 %" in str(told(lambda length, rank: -length))
+    assert "longer is better: right in 0 %" in str(told(lambda length, rank: length))
+    assert told(lambda length, rank: -rank) is None
+    assert told(lambda length, rank: 0) is None
+    assert told(lambda length, rank: -length, count=18) is None, "nine comparisons of each say too little"
 
 
 def test_intervals_are_wider_when_answers_hang_together_in_groups() -> None:

@@ -116,6 +116,8 @@ class Scorer:
             raise ValueError("this prompt made me stumble")
         if "die" in prompt:
             os.kill(os.getpid(), signal.SIGKILL)
+        if any("endless" in text and len(text) > 30 for text in completions):
+            raise ValueError("answer 3 is longer than the 30 letters that this model reads")
         return [float(self.scale * len(text)) for text in completions]
 
 

@@ -194,10 +194,30 @@ def test_a_model_writes_on_its_page_and_another_chooses_the_best_of_several(
     assert "at most 0.43 nats" in chosen
 
 
+def test_answers_that_the_judge_does_not_read_are_shown_without_a_score(
+    model: Model, writer: Model, warm: WarmModels, client: Client
+) -> None:
+    client.force_login(person("lin"))
+    asked = {"do": "write", "prompt": "endless tale", "n": "4", "longest": "20", "judge": model.ref}
+    answer = client.post(f"/p/planted/models/{writer.pk}/", asked)
+    assert answer.status_code == 200
+    assert f"{model.ref} was to choose and gave 2 of the 4 answers no score. It says: answer 3 is longer" in answer.text
+    shown = [(row["number"], row["score"], row["best"]) for row in answer.context["written"]]
+    assert shown == [(2, 50.0, True), (1, 24.0, False), (3, None, False), (4, None, False)]
+    assert "at most 0.19 nats" in answer.text  # of the two that were chosen from
+    assert 'value="20"' in answer.text
+
+
 def test_what_cannot_be_written_is_said_and_nothing_is_loaded(writer: Model, warm: WarmModels, client: Client) -> None:
     client.force_login(person("lin"))
     for odd in ({"prompt": ""}, {"n": "0"}, {"n": "17"}, {"n": "two"}, {"prompt": "x" * 20_001}):
         answer = client.post(f"/p/planted/models/{writer.pk}/", {"do": "write", "prompt": "p", "n": "2", **odd})
         assert answer.status_code == 400
         assert "ask for 1 to 16 answers" in answer.text
+    for odd in ("0", "1025", "long"):
+        answer = client.post(
+            f"/p/planted/models/{writer.pk}/", {"do": "write", "prompt": "p", "n": "2", "longest": odd}
+        )
+        assert answer.status_code == 400
+        assert "from 1 to 1,024 tokens" in answer.text
     assert warm._warm is None

@@ -135,6 +135,27 @@ def test_a_first_attempt_counts_from_its_beginning(run: Run) -> None:
     assert pacing.told(run)["attempt"] == ""
 
 
+def test_loading_counts_for_no_pace_once_the_first_step_was_noted(run: Run) -> None:
+    began(run, 300, at(1, 100) + at(11, 100))
+    run.state, run.attempts, run.done, run.total = Run.RUNNING, 1, 11, 100
+    assert pacing.told(run)["remaining_s"] > 2000  # five minutes of loading and work for eleven steps
+    pacing.note(run, 1)
+    noted = preparing.folder(run) / pacing.PACE
+    noted.write_text(json.dumps(json.loads(noted.read_text("utf-8")) | {"at": time.time() - 20}), "utf-8")
+    pacing.note(run, 7)  # only the first counts
+    assert 173 <= pacing.told(run)["remaining_s"] <= 187  # ten steps in 20 s, 89 are left
+    began(run, 5, at(1, 100) + at(11, 100))  # an attempt later knows nothing of that pace
+    assert pacing.told(run)["remaining_s"] < 60
+
+
+@pytest.mark.parametrize("odd", ["", "[]", '{"at": "soon", "done": 1}', '{"at": 1e99, "done": 1}', "{}"])
+def test_a_spoilt_note_of_the_pace_does_no_harm(run: Run, odd: str) -> None:
+    began(run, 50, at(25, 100) + at(50, 100))
+    (preparing.folder(run) / pacing.PACE).write_text(odd, "utf-8")
+    run.state, run.attempts, run.done, run.total = Run.RUNNING, 1, 50, 100
+    assert 48 <= pacing.told(run)["remaining_s"] <= 54
+
+
 def test_nothing_is_promised_before_anything_is_known(run: Run) -> None:
     run.state, run.attempts = Run.RUNNING, 1
     assert pacing.told(run)["remaining_s"] is None

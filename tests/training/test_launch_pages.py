@@ -92,14 +92,28 @@ def test_a_long_form_folds_its_later_settings_and_opens_them_where_one_is_wrong(
     lin: Client, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launch, "SHOWN_SETTINGS", 2)
-    names = list(listing().trainers["reward-model"]["schema"]["properties"])
+    settings = listing().trainers["reward-model"]["schema"]["properties"]
+    names = [name for name, about in settings.items() if "group" not in about]
     page = lin.get(NEW, {"trainer": "reward-model"}).text
-    shown, folded = page.split("<details><summary>")
+    shown, folded, *groups = page.split("<details><summary>")
     assert f'name="config-{names[1]}"' in shown
-    assert f'name="config-{names[2]}"' in folded
+    assert all(f'name="config-{name}"' in folded for name in names[2:])
     assert f"{len(names) - 2} more settings" in folded
+    assert len(groups) == len({about["group"] for about in settings.values() if "group" in about})
     wrong = lin.post(NEW, form(snapshot, **{f"config-{names[-1]}": "what"})).text
     assert "<details open><summary>" in wrong
+
+
+def test_settings_of_a_group_are_folded_under_its_name(lin: Client, snapshot: Snapshot) -> None:
+    page = lin.get(NEW, {"trainer": "reward-model"}).text
+    _, group = page.split("<details><summary>Optimiser</summary>")
+    group = group.partition("</details>")[0]
+    assert "Longest gradient</label>" in group
+    assert "<code>max_grad_norm</code>" in group  # what the command line calls it
+    assert 'name="config-learning_rate"' not in group
+    wrong = lin.post(NEW, form(snapshot, **{"config-max_grad_norm": "what"})).text
+    assert "<details open><summary>Optimiser</summary>" in wrong
+    assert wrong.count("<details open>") == 1
 
 
 def test_the_picker_groups_by_family_and_says_what_is_missing(lin: Client, snapshot: Snapshot) -> None:
@@ -107,6 +121,30 @@ def test_the_picker_groups_by_family_and_says_what_is_missing(lin: Client, snaps
     assert "From what people prefer" in page
     assert "10 ranking rows are frozen." in page
     assert "none are frozen yet." in page  # pairs-only
+
+
+def test_the_snapshot_that_was_chosen_is_kept_through_the_trainers_to_the_form(lin: Client, snapshot: Snapshot) -> None:
+    pairs = frozen(snapshot.project, "pair")
+    for chosen in (snapshot, pairs):
+        page = lin.get(NEW, {"snapshot": chosen.hash}).text
+        assert f"To learn from snapshot <code>{chosen.hash[:12]}</code>" in page
+        assert f'href="?trainer=reward-model&amp;snapshot={chosen.hash}"' in page
+        form = lin.get(NEW, {"trainer": "reward-model", "snapshot": chosen.hash}).text
+        assert f'<option value="{chosen.hash}" selected>' in form
+        assert f'/runs/new/?snapshot={chosen.hash}">Another trainer' in form
+    page = lin.get(NEW, {"snapshot": pairs.hash}).text  # the quick one "once" learns from rankings alone
+    assert 'href="?trainer=once"' in page
+    assert "this snapshot holds pair rows" in page
+    assert "does not fit this trainer" in lin.get(NEW, {"trainer": "once", "snapshot": pairs.hash}).text
+
+
+def test_a_rule_over_several_settings_is_told_before_the_launch(lin: Client, snapshot: Snapshot) -> None:
+    sent = {"trainer": "ppo", "snapshot": snapshot.hash, "model-base": "tiny:causal", "config-episodes": "32"}
+    checked = lin.post(CHECK, sent).text
+    assert "Episodes (32) must be at least one batch (64)" in checked
+    launched = lin.post(NEW, sent)
+    assert launched.status_code == 400
+    assert '<ul class="errorlist"><li>episodes (32) must be at least one batch (64)</li></ul>' in launched.text
 
 
 def test_faults_of_checks_block_the_form_too(lin: Client, snapshot: Snapshot, settings: Any) -> None:  # noqa: ANN401

@@ -55,6 +55,12 @@ def test_a_setting_that_does_not_fit_is_named(snapshot: Snapshot, field: str, va
     assert said in faults(snapshot, config={field: value})[field]
 
 
+def test_what_only_the_trainers_own_rules_forbid_stands_at_its_setting(snapshot: Snapshot) -> None:
+    """32 episodes and batches of 64 are each within their limits; the rule over both is Python in the plugin."""
+    found = faults(snapshot, "ppo", config={"episodes": 32}, models={"base": "tiny:causal", "reward": "run:9"})
+    assert found["episodes"] == "episodes (32) must be at least one batch (64)"
+
+
 def test_all_faults_are_told_at_once(snapshot: Snapshot) -> None:
     found = faults(snapshot, config={"epochs": 0, "dropout": 9}, models={"base": "", "judge": "tiny:encoder"}, seed=-1)
     assert set(found) == {"epochs", "dropout", "base", "judge", "seed"}

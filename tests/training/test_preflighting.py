@@ -196,6 +196,10 @@ def test_a_models_size_is_asked_of_its_runs_folder(snapshot: Snapshot) -> None:
     (folder / "feinschliff-model.json").write_text('{"trainer": "quick", "yields": ["embed"]}', "utf-8")
     sentence = looked(snapshot, base=f"run:{run.pk}")["base"].sentence
     assert sentence == "it can embed and has 1.2 million parameters."
+    run.numbers = {"warning": "It has learned length alone."}
+    run.save(update_fields=["numbers"])
+    warned = looked(snapshot, base=f"run:{run.pk}")["base"]
+    assert (warned.level, warned.sentence) == ("warning", f"{sentence} It has learned length alone.")
 
 
 @pytest.mark.django_db

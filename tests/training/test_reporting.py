@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.reporting.results import verdict
+from training.reporting.results import aside, comparisons, held_out, verdict, warnings
 
 ENOUGH = {"prompts/heldout": 60, "pairs/heldout": 300, "accuracy/random": 0.5, "accuracy/longer": 0.6}
 
@@ -35,3 +35,45 @@ def test_the_paired_gain_outweighs_the_unpaired_interval() -> None:
 def test_without_an_interval_or_a_baseline_nothing_is_said() -> None:
     assert verdict({}) == ""
     assert verdict({"accuracy/model": 0.9, "accuracy/random": 0.5}) == ""
+
+
+def test_a_trainer_that_does_not_tell_how_much_it_held_out_is_not_said_to_have_too_little() -> None:
+    untold = {name: value for name, value in numbers(0.7, 0.8).items() if not name.endswith("/heldout")}
+    assert verdict(untold).startswith("Better than")
+
+
+@pytest.mark.parametrize(
+    ("told", "few"),
+    [
+        ({"groups/heldout": 12}, False), ({"groups/heldout": 2}, True), ({"pairs/heldout": 300}, False),
+        ({"pairs/heldout": 67}, True), ({"pairs/heldout": 67, "groups/heldout": 12}, False),
+    ],
+)  # fmt: skip
+def test_whichever_counts_there_are_decide_whether_it_is_too_few(told: dict[str, float], few: bool) -> None:
+    rest = {name: value for name, value in numbers(0.7, 0.8).items() if not name.endswith("/heldout")}
+    assert verdict(rest | told).startswith("Too few") == few
+
+
+def test_groups_stand_for_prompts_where_only_they_are_counted() -> None:
+    assert held_out({"pairs/heldout": 67, "groups/heldout": 12}) == (67, 12)
+
+
+@pytest.mark.parametrize(("judge", "said"), [("own-reward", "judges itself"), ("reward", "trained against")])
+def test_praise_by_itself_or_by_what_it_was_trained_to_please_is_no_verdict(judge: str, said: str) -> None:
+    won = {f"winrate/{judge}": 0.92, f"winrate/{judge}/low": 0.8, f"winrate/{judge}/high": 0.99}
+    assert verdict(won) == ""
+    assert said in aside(won)
+    assert "92\u00a0%" in aside(won)
+    both = won | {"winrate/judge": 0.7, "winrate/judge/low": 0.6, "winrate/judge/high": 0.8}
+    assert verdict(both).startswith("The judge prefers")
+    assert [of.name for of in comparisons(both)] == [
+        "winrate-judge",
+        f"winrate-{judge}",
+    ]  # whose word counts stands first
+
+
+def test_warnings_are_a_paragraph_each_and_numbers_are_none() -> None:
+    assert warnings({"warning": "All answers were cut.\n\nIt learned length alone. "}) == [
+        "All answers were cut.", "It learned length alone.",
+    ]  # fmt: skip
+    assert warnings({"warning": 3.0}) == warnings({}) == []

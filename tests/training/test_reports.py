@@ -139,7 +139,7 @@ def test_every_number_can_be_said(value: float) -> None:
 def test_a_judge_that_prefers_the_later_texts_is_told_with_their_length() -> None:
     won = {"winrate/judge": 0.7, "winrate/judge/low": 0.6, "winrate/judge/high": 0.8}
     said = verdict(won | {"length/before": 100.0, "length/after": 180.0})
-    assert said.startswith("The judge prefers what it writes now to what it wrote before: 70 %")
+    assert said.startswith("The judge prefers what it writes now to what it wrote before: 70\N{NO-BREAK SPACE}%")
     assert "1.8 times as long" in said
     [found] = comparisons(won)
     assert [(bar.value, bar.own) for bar in found.bars] == [(0.7, True), (pytest.approx(0.3), False)]

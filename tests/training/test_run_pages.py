@@ -168,6 +168,50 @@ def test_archived_runs_stand_in_no_list_but_have_their_page(snapshot: Snapshot, 
 
 def test_a_launch_is_cancelled_from_its_page(snapshot: Snapshot, lin: Client) -> None:
     run = world.launch(snapshot)
-    lin.post(address(run, "cancel/"))
+    asked = lin.post(address(run, "cancel/"))
+    assert "It has not begun" in asked.text
+    run.refresh_from_db()
+    assert run.state == Run.QUEUED
+    assert "had not begun" in lin.post(address(run, "cancel/"), {"sure": "yes"}, follow=True).text
     run.refresh_from_db()
     assert run.state == Run.CANCELLED
+
+
+def test_a_run_that_waits_says_how_many_stand_before_it(snapshot: Snapshot, lin: Client) -> None:
+    first, second, third = (world.queued(snapshot) for _ in range(3))
+    assert "It is next." in lin.get(address(first)).text
+    Run.objects.filter(pk=first.pk).update(state=Run.RUNNING, lease_until="2999-01-01T00:00Z")
+    assert "1 run waits before this one. 1 is at work." in lin.get(address(third)).text
+    assert lin.get(address(second, "live/")).json()["progress"]["attempt"] == "1 is at work."
+
+
+def test_settings_stand_in_the_order_of_the_form_under_its_names(snapshot: Snapshot, lin: Client) -> None:
+    """The database keeps them by the length of their names."""
+    run = ended(snapshot, config={"ends": "well", "pause": 0.0, "steps": 7, "zeal": 1, "gone": 2})
+    run.refresh_from_db()
+    page = lin.get(address(run)).text
+    places = [page.index(f"<dt>{name}</dt>") for name in ("Steps", "Pause", "Ends", "gone", "zeal")]
+    assert places == sorted(places)
+
+
+def test_what_single_runs_alone_have_is_folded_when_they_are_compared(snapshot: Snapshot, lin: Client) -> None:
+    runs = [
+        ended(snapshot, numbers={"accuracy/model": 0.5, name: 1.0}, config={"steps": steps, name: 1})
+        for steps, name in ((3, "left"), (9, "right"))
+    ]
+    for run, name in zip(runs, ("left", "right"), strict=True):
+        for metric in ("loss", name):
+            Metric.objects.create(run=run, attempt=1, step=1, name=metric, value=1.0)
+    place, ids = f"/p/{snapshot.project.slug}/runs/", f"{runs[0].pk},{runs[1].pk}"
+    page = lin.get(f"{place}compare/?runs={ids}")
+    assert [name for name, _ in page.context["numbers"]] == ["accuracy/model"]
+    assert [name for name, _ in page.context["numbers_of_one"]] == ["left", "right"]
+    assert [name for name, _ in page.context["differing"]] == ["steps"]
+    assert [name for name, _ in page.context["of_some"]] == ["left", "right"]
+    assert page.text.index("accuracy/model") < page.text.index("Settings that differ") < page.text.index('id="curves"')
+
+    def drawn(how: str) -> list[set[str]]:
+        return [set(run["metrics"]) for run in lin.get(f"{place}curves/?runs={ids}{how}").json()["runs"]]
+
+    assert drawn("&only=shared") == [{"loss"}, {"loss"}]
+    assert drawn("") == [{"loss", "left"}, {"loss", "right"}]

@@ -120,8 +120,9 @@ def test_a_run_is_watched_to_its_end_without_the_page_being_loaded_again(snapsho
     expect(page.locator("[data-log]")).to_contain_text("<script>document.title = 'taken'</script>")
     expect(page.locator(".steps").first).to_contain_text("After 5 steps I know <b>5</b> words.")
     page.locator("#cancel").focus()
-    expect(page.get_by_role("link", name="Open the model")).to_be_visible()
+    expect(page.get_by_role("link", name="Open the model")).to_be_visible(timeout=30_000)
     expect(page.locator("[data-plot] canvas")).to_have_count(1)  # the picture came while the page stayed
+    expect(page.locator("[data-plot] .axis")).to_have_text(["↑ was", "said →"])
     expect(page.locator(".pair ins")).to_have_text("blue 20 times.")
     worker.join()
     assert page.evaluate("window.stays") is True
@@ -162,7 +163,7 @@ def test_a_run_that_was_killed_goes_on_and_its_page_says_from_where(snapshot: Sn
     worker.join()
     worker = at_work(run)
     expect(page.locator("[data-remaining]")).to_contain_text("Attempt 2 of 3, resumed at step")
-    expect(page.get_by_role("link", name="Open the model")).to_be_visible()
+    expect(page.get_by_role("link", name="Open the model")).to_be_visible(timeout=30_000)
     worker.join()
     steps = page.locator(".steps").first.locator("h4")
     expect(steps).to_have_text([f"Step {step}" for step in (5, 10, 15, 20, 25, 30)])
@@ -240,7 +241,27 @@ def test_a_curve_of_twenty_thousand_points_is_drawn(snapshot: Snapshot, lin: Lin
     )
     lin.page.goto(f"/p/{snapshot.project.slug}/runs/{run.pk}/")
     canvas = lin.page.locator("[data-curve] canvas")
-    expect(canvas).to_have_attribute("aria-label", "loss, latest: train 5.00e-5")
+    expect(canvas).to_have_attribute("aria-label", "loss/train, latest: 5.00e-5")
+
+
+def test_metrics_share_a_chart_only_where_their_sizes_are_alike(snapshot: Snapshot, lin: Lin) -> None:
+    run = launched(snapshot)
+    Run.objects.filter(pk=run.pk).update(state=Run.SUCCEEDED)
+    told = {
+        "answers/ended": 0.03, "answers/tokens": 16, "kl/reference": -0.4, "kl/beta": 0.05, "loss/train": 0.7,
+        "reward/mean": 0.2, "reward/spread": 0, "update/kl": 8e-4, "update/taken": 4, "update/ratio-max": 1.7,
+    }  # fmt: skip
+    Metric.objects.bulk_create(
+        Metric(run=run, attempt=1, step=step, name=name, value=value) for name, value in told.items() for step in (1, 2)
+    )
+    page = lin.page
+    page.goto(f"/p/{snapshot.project.slug}/runs/{run.pk}/")
+    titles = page.locator("[data-curve] figcaption")
+    alone = ["reward/mean", "reward/spread", "loss/train", "answers/ended", "answers/tokens"]
+    expect(titles).to_have_text([*alone, "kl", "update/kl", "update/ratio-max, update/taken"])
+    expect(page.locator("figure", has_text="kl/beta").locator(".u-series:visible")).to_contain_text(
+        ["step", "kl/beta", "kl/reference"]
+    )
 
 
 GROWING = """() => new Promise((done) => {

@@ -13,6 +13,7 @@ from typing import Any
 from django.utils.translation import gettext
 
 from training.models import Run
+from training.reporting.results import made_with
 
 LOWER = ("loss", "perplexity", "error", "brier", "ece", "mae", "rmse")
 HIGHER = ("accuracy", "auc", "f1", "precision", "recall", "agreement", "correlation", "kendall", "spearman", "gain")
@@ -44,7 +45,7 @@ def _settings(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "processes": run.ranks,
         **run.models_used,
-        **run.config,
+        **{setting.name: setting.value for setting in made_with(run)},
     }
 
 

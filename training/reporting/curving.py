@@ -6,6 +6,7 @@ reported again after a resume, the later report stands.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,6 +56,13 @@ def told(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return [
         {"id": run.pk, "name": f"{run.trainer} {run.pk}", "live": run.is_live, "metrics": of[run.pk]} for run in runs
     ]
+
+
+def shared(told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same with the curves alone that several of the runs have; with all of them where none is shared."""
+    counts = Counter(name for run in told for name in run["metrics"])
+    kept = {name for name, count in counts.items() if count > 1} or set(counts)
+    return [run | {"metrics": {name: of for name, of in run["metrics"].items() if name in kept}} for run in told]
 
 
 def comparable(run: Run) -> list[Run]:

@@ -10,6 +10,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Judgement
+from training import configuring
+from training.catalogue.listing import ListingFailed, listing
 from training.models import Run, Snapshot
 from training.reporting import curving
 from webapp.saying import number
@@ -18,6 +20,7 @@ WINRATE = "winrate/"
 SIGNED = ("tau",)  # from -1 to 1, where others are shares
 FEW_PROMPTS, FEW_PAIRS = 10, 200  # below both, an interval is no evidence
 EVEN = 0.5
+NARROW = "\u00a0"  # a space at which no line ends
 LONGER = 0.2  # a change of length that is worth a word
 SHOWN_JUDGEMENTS = 200
 WHO = {
@@ -26,7 +29,21 @@ WHO = {
     "base-per-token": _("what the base model finds likely, token for token"),
 }  # fmt: skip
 #: who says which of two texts is better
-JUDGES = {"judge": _("the judge"), "own-reward": _("what it has learned itself")}
+JUDGES = {
+    "judge": _("the judge"), "reward": _("the reward model it was trained against"), "own-reward": _("its own measure"),
+}  # fmt: skip
+#: whose praise is no evidence, with what is said instead of a verdict
+PARTIAL = {
+    "own-reward": _(
+        "By its own measure what it writes now is better than what it wrote before in %(rate)s %% of cases (95 %%: "
+        "%(low)s – %(high)s %%). It judges itself there, which says nothing about what people prefer."
+    ),
+    "reward": _(
+        "By the reward model that it was trained against, what it writes now is better than what it wrote before in "
+        "%(rate)s %% of cases (95 %%: %(low)s – %(high)s %%). To please that one is what it has learned; whether people agree "
+        "only people can say, or a judge of its own."
+    ),
+}
 #: what a run that ended before its last step says of it (`stopped-by`), for those who were not there
 ALARMS = {
     "kl-budget": _("the model had moved as far from where it started as it was allowed to"),
@@ -76,8 +93,9 @@ def comparisons(numbers: dict[str, Any]) -> list[Comparison]:
 
 
 def _judges(numbers: dict[str, Any]) -> list[str]:
+    """Who compared before with after, those first whose word counts."""
     names = [key.removeprefix(WINRATE) for key in numbers if key.startswith(WINRATE) and _finite(numbers[key])]
-    return [name for name in names if not name.endswith(("/low", "/high"))]
+    return sorted((name for name in names if not name.endswith(("/low", "/high"))), key=lambda name: name in PARTIAL)
 
 
 def _won(numbers: dict[str, Any], judge: str) -> Comparison:
@@ -101,12 +119,37 @@ def _finite(value: object) -> TypeGuard[float]:
 
 def verdict(numbers: dict[str, Any]) -> str:
     """What the numbers say, in a sentence or a few; nothing where they say nothing."""
-    said = [_of_accuracy(numbers), *(_of_winning(numbers, judge) for judge in _judges(numbers))]
-    return " ".join(filter(None, said))
+    won = [_of_winning(numbers, judge) for judge in _judges(numbers) if judge not in PARTIAL]
+    return _said([_of_accuracy(numbers), *won, _of_length(numbers) if any(won) else ""])
+
+
+def aside(numbers: dict[str, Any]) -> str:
+    """What those say whose word is no evidence: the model itself, and the one that it was trained to please."""
+    judges = _judges(numbers)
+    won = [_of_winning(numbers, judge) for judge in judges if judge in PARTIAL]
+    told = any(judge not in PARTIAL for judge in judges)  # then the verdict has said how long its texts are
+    return _said([*won, _of_length(numbers) if any(won) and not told else ""])
+
+
+def warnings(numbers: dict[str, Any]) -> list[str]:
+    """What the trainer itself found odd, a paragraph each (`warning`, one a line)."""
+    text = numbers.get("warning")
+    return [line.strip() for line in text.split("\n") if line.strip()] if isinstance(text, str) else []
+
+
+def listed(numbers: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Name and value of all final numbers; warnings are said elsewhere."""
+    return sorted((name, value) for name, value in numbers.items() if name != "warning")
+
+
+def _said(sentences: list[str]) -> str:
+    """Sentences as one text, in which no line ends between a number and its sign."""
+    text = " ".join(filter(None, sentences))
+    return text.replace(" %", NARROW + "%").replace(" – ", f"{NARROW}–{NARROW}")
 
 
 def _of_winning(numbers: dict[str, Any], judge: str) -> str:
-    """Whether the judge prefers what is written after training; its preference is not people's, and length is told beside."""
+    """Whether the judge prefers what is written after training; its preference is not people's."""
     rate, low, high = (numbers.get(f"{WINRATE}{judge}{end}") for end in ("", "/low", "/high"))
     if not (_finite(rate) and _finite(low) and _finite(high)):
         return ""
@@ -116,7 +159,9 @@ def _of_winning(numbers: dict[str, Any], judge: str) -> str:
         "low": number(100 * low),
         "high": number(100 * high),
     }
-    if low > EVEN:
+    if judge in PARTIAL:
+        said = str(PARTIAL[judge])
+    elif low > EVEN:
         said = gettext(
             "%(judge)s prefers what it writes now to what it wrote before: %(rate)s %% (95 %%: %(low)s – %(high)s %%)."
         )
@@ -129,7 +174,7 @@ def _of_winning(numbers: dict[str, Any], judge: str) -> str:
         said = gettext(
             "%(judge)s sees no difference at 95 %%: what it writes now wins %(rate)s %% (%(low)s – %(high)s %%)."
         )
-    return " ".join(filter(None, [capfirst(said % told), _of_length(numbers)]))
+    return capfirst(said % told)
 
 
 def _of_length(numbers: dict[str, Any]) -> str:
@@ -165,7 +210,7 @@ def _of_accuracy(numbers: dict[str, Any], name: str = "accuracy") -> str:
     ]
     if not rivals or low is None or high is None:
         return ""
-    if (numbers.get("prompts/heldout") or 0) < FEW_PROMPTS and (numbers.get("pairs/heldout") or 0) < FEW_PAIRS:
+    if _too_few(numbers):
         return gettext("Too few held-out prompts to say anything: %(n)s or more would begin to tell.") % {
             "n": FEW_PROMPTS
         }
@@ -186,9 +231,23 @@ def _of_accuracy(numbers: dict[str, Any], name: str = "accuracy") -> str:
     return gettext("Not told apart from %(rival)s (%(best)s) at 95 %%. More judgements would tell.") % told
 
 
+def _too_few(numbers: dict[str, Any]) -> bool:
+    """Whether an interval is no evidence. A trainer that does not tell on how much it measured is not held to have too little."""
+    told = [
+        (numbers[name], least)
+        for name, least in (
+            ("prompts/heldout", FEW_PROMPTS),
+            ("groups/heldout", FEW_PROMPTS),
+            ("pairs/heldout", FEW_PAIRS),
+        )
+        if _finite(numbers.get(name))
+    ]
+    return bool(told) and all(count < least for count, least in told)
+
+
 def held_out(numbers: dict[str, Any]) -> tuple[int, int] | None:
     """(comparisons, prompts) that were measured on."""
-    pairs, prompts = numbers.get("pairs/heldout"), numbers.get("prompts/heldout")
+    pairs, prompts = numbers.get("pairs/heldout"), numbers.get("prompts/heldout", numbers.get("groups/heldout"))
     return (round(pairs), round(prompts)) if _finite(pairs) and _finite(prompts) and pairs and prompts else None
 
 
@@ -196,6 +255,18 @@ def judgements_behind(snapshot: Snapshot) -> list[Judgement]:
     """The first judgements that a snapshot was made of, with their items and annotators."""
     ids = snapshot.judgement_ids[:SHOWN_JUDGEMENTS]
     return list(Judgement.objects.filter(pk__in=ids).select_related("item", "member").order_by("item__position", "id"))
+
+
+def made_with(run: Run) -> list[configuring.Field]:
+    """The run's settings under the names of its form and in its order; of a trainer that is gone, by the alphabet."""
+    try:
+        schema = listing().trainers[run.trainer]["schema"]
+    except (ListingFailed, KeyError):
+        schema = {}
+    known = [field for field in configuring.fields(schema, run.config, {}) if field.name in run.config]
+    others = sorted(run.config.keys() - {field.name for field in known})
+    plain = {"properties": {name: {"title": name} for name in others}}
+    return known + configuring.fields(plain, run.config, {})
 
 
 def took(run: Run) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -19,6 +21,7 @@ def compare(request: ProjectRequest, slug: str) -> HttpResponse:
     if len(asked) > 1 and runs:
         return redirect(f"{reverse('compare_runs', args=[slug])}?runs={','.join(str(run.pk) for run in runs)}")
     shown = runs[: curving.MOST]
+    settings, numbers = comparing.differing(shown) if shown else [], comparing.numbers(shown) if shown else []
     context = {
         "project": request.project,
         "runs": [{"run": run, "title": run.state_title} for run in shown],
@@ -26,17 +29,27 @@ def compare(request: ProjectRequest, slug: str) -> HttpResponse:
         "unknown": unknown,
         "most": curving.MOST,
         "left_out": runs[curving.MOST :],
-        "differing": comparing.differing(shown) if shown else [],
-        "numbers": comparing.numbers(shown) if shown else [],
+        "differing": [row for row in settings if None not in row[1]],
+        "of_some": [row for row in settings if None in row[1]],
+        "numbers": [row for row in numbers if _is_shared(row[1])],
+        "numbers_of_one": [row for row in numbers if not _is_shared(row[1])],
+        "all": request.GET.get("curves") == "all",
         "snapshots_differ": len({run.snapshot_id for run in shown}) > 1,
         "others": [] if shown else request.project.runs.filter(archived_at=None)[:50],
     }
     return render(request, "training/compare.html", context)
 
 
+def _is_shared(cells: Sequence[comparing.Cell]) -> bool:
+    """Whether a number compares anything; a run that stands alone shares all it has."""
+    return len(cells) < 2 or sum(cell.value is not None for cell in cells) > 1
+
+
 @project("train")
 def curves(request: ProjectRequest, slug: str) -> JsonResponse:
-    """The curves of `?runs=3,5,8`, and whether any of them lives."""
+    """The curves of `?runs=3,5,8`, and whether any of them lives; `only=shared` leaves out what one of them alone has."""
     runs, _ = curving.chosen(request.project.runs, request.GET.getlist("runs"))
     told = curving.told(runs[: curving.MOST])
+    if request.GET.get("only") == "shared":
+        told = curving.shared(told)
     return JsonResponse({"live": any(run["live"] for run in told), "runs": told})

@@ -10,12 +10,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from annotation.models import Project
 from annotation.requests import ProjectRequest
 from training import casting, configuring, launching, preflighting
 from training.catalogue import switching
 from training.catalogue.listing import ListingFailed, listing
-from training.models import Run
+from training.models import Run, Snapshot
 from training.preflighting import FAULT, WARNING, Check
 from webapp.people.permitting import project
 
@@ -40,7 +39,7 @@ def new(request: ProjectRequest, slug: str) -> HttpResponse:
         name = next(iter(trainers))
     offered = trainers.get(name)
     if offered is None:
-        return render(request, "training/new_run.html", _picker(request.project, trainers, found.trainers.get(name)))
+        return render(request, "training/new_run.html", _picker(request, trainers, found.trainers.get(name)))
     values = _start(source)
     faults: dict[str, str] = {}
     checks: list[Check] = []
@@ -81,13 +80,20 @@ def _checks(
     request: ProjectRequest, offered: dict[str, Any], values: dict[str, Any], faults: dict[str, str]
 ) -> list[Check]:
     whole = launching.defaults(offered["schema"]) | values["config"]
-    wrong = launching.config_faults(offered["schema"], whole) | faults
+    wrong = launching.config_faults(offered, whole) | faults
     snapshot = request.project.snapshots.filter(hash=request.POST.get("snapshot", "")).first()
     found = preflighting.check(
         project=request.project, trainer=offered, snapshot=snapshot, config=whole, models=values["models"],
         ranks=values["ranks"],
     )  # fmt: skip
-    return [Check(name, FAULT, name.replace("_", " ").capitalize(), text) for name, text in wrong.items()] + found
+    known = offered["schema"].get("properties", {})
+    return [Check(name, FAULT, _setting(known, name), text) for name, text in wrong.items()] + found
+
+
+def _setting(known: dict[str, Any], name: str) -> str:
+    """What a form calls a setting."""
+    title = str(known.get(name, {}).get("title") or name.replace("_", " ").capitalize())
+    return gettext(title) if title else gettext("Settings")
 
 
 def _told(checks: list[Check]) -> dict[str, Any]:
@@ -95,20 +101,29 @@ def _told(checks: list[Check]) -> dict[str, Any]:
     return {"checks": checks, "check_faults": counts[FAULT], "check_warnings": counts[WARNING]}
 
 
-def _picker(project: Project, trainers: dict[str, Any], missed: dict[str, Any] | None) -> dict[str, Any]:
-    """Trainers by family, each with what it needs and how much of that the project has."""
-    have: dict[str, int] = {}
-    for snapshot in project.snapshots.all()[:100]:
+def _picker(request: ProjectRequest, trainers: dict[str, Any], missed: dict[str, Any] | None) -> dict[str, Any]:
+    """Trainers by family, each with what it needs and how much of that the project has.
+
+    `?snapshot=<hash>` is what shall be trained on: it alone is counted, and who can learn from it comes first.
+    """
+    project, have = request.project, dict[str, int]()
+    chosen = project.snapshots.filter(hash=request.GET.get("snapshot", "")).first()
+    for snapshot in [chosen] if chosen else project.snapshots.all()[:100]:
         have[snapshot.rows] = max(have.get(snapshot.rows, 0), snapshot.counts["train"])
     families = [
-        {"title": title, "trainers": [_card(one, have) for one in trainers.values() if one["family"] == family]}
+        {"title": title, "trainers": _cards([one for one in trainers.values() if one["family"] == family], have, chosen)}
         for family, title in FAMILIES.items()
     ]  # fmt: skip
     off = switching.off(project, listing())
     return {
         "project": project, "families": [family for family in families if family["trainers"]], "off": off,
-        "missed": missed,
+        "missed": missed, "on": chosen,
     }  # fmt: skip
+
+
+def _cards(trainers: list[dict[str, Any]], have: dict[str, int], chosen: Snapshot | None) -> list[dict[str, Any]]:
+    cards = [_card(one, have) | {"fits": chosen is None or chosen.rows in one["needs"]["rows"]} for one in trainers]
+    return sorted(cards, key=lambda card: not card["fits"])
 
 
 def _card(trainer: dict[str, Any], have: dict[str, int]) -> dict[str, Any]:
@@ -158,14 +173,12 @@ def _form(
     chosen = request.POST.get("snapshot") or request.GET.get("snapshot") or (source.snapshot.hash if source else "")
     suited = [s for s in request.project.snapshots.all()[:100] if s.rows in needs["rows"]]
     known = set(offered["schema"].get("properties", {})) | set(casting.verbs(offered)) | {"seed", "ranks", "snapshot"}
-    fields = configuring.fields(offered["schema"], config, faults)
-    first = len(fields) if len(fields) <= SHOWN_SETTINGS + 1 else SHOWN_SETTINGS
+    fields, folds = configuring.folded(configuring.fields(offered["schema"], config, faults), SHOWN_SETTINGS)
     return {
         "project": request.project,
         "trainer": offered,
-        "fields": fields[:first],
-        "more_fields": fields[first:],
-        "more_open": any(field.error for field in fields[first:]),
+        "fields": fields,
+        "folds": folds,
         "roles": casting.cast(
             offered,
             request.project,
@@ -181,5 +194,7 @@ def _form(
         "other_faults": [text for name, text in faults.items() if name not in known],
         "unsuited": request.project.snapshots.count() - len(suited),
         "again": f"?from={source.pk}" if source else "",
+        "asked": request.GET.get("snapshot", "") if chosen in {snapshot.hash for snapshot in suited} else "",
+        "passed_over": bool(chosen and suited) and chosen not in {snapshot.hash for snapshot in suited},
         "is_only_one": len(listing().trainers) == 1,
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpResponse
@@ -10,7 +12,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext
 
 from annotation.requests import ProjectRequest
-from feinschliff.best_of import kl_bound
+from feinschliff.best_of import kl_bound, scores_of
 from training import answering
 from training.models import Model
 from training.reporting import pairing, picturing, results
@@ -18,7 +20,8 @@ from webapp.people.permitting import project
 from webapp.saying import number
 
 MOST_TEXTS, MOST_CHARACTERS = 10, 20_000
-MOST_ANSWERS, LONGEST, TEMPERATURE = 16, 160, 0.8
+MOST_ANSWERS, TEMPERATURE = 16, 0.8
+LONGEST, MOST_TOKENS = 256, 1024  # of an answer: what the form begins with, and what may be asked for
 
 
 @project("train")
@@ -41,7 +44,9 @@ def model(request: ProjectRequest, slug: str, model_id: int) -> HttpResponse:
         "snapshot": found.run.snapshot,
         "comparisons": results.comparisons(found.run.numbers),
         "verdict": results.verdict(found.run.numbers),
-        "numbers": sorted(found.run.numbers.items()),
+        "aside": results.aside(found.run.numbers),
+        "warnings": results.warnings(found.run.numbers),
+        "numbers": results.listed(found.run.numbers),
         "behind": results.judgements_behind(found.run.snapshot),
         "held_out": results.held_out(found.run.numbers),
         "pairs": pairing.pairs(found.run),
@@ -64,32 +69,61 @@ def _writing(request: ProjectRequest, found: Model) -> dict[str, Any]:
     scoring = Model.objects.filter(project=request.project, run__archived_at=None)
     return {
         "can_write": True, "judges": [model for model in scoring if "score" in model.yields], "most_answers": MOST_ANSWERS,
-        "write_prompt": "", "write_n": 1, "judge_ref": "",
+        "write_prompt": "", "write_n": 1, "write_longest": LONGEST, "most_tokens": MOST_TOKENS, "judge_ref": "",
     }  # fmt: skip
 
 
 def _written(request: ProjectRequest, found: Model) -> dict[str, Any]:
     """Answers of the model; with a judge the best first, each with its score."""
-    prompt, count, ref = (request.POST.get(name, "").strip() for name in ("prompt", "n", "judge"))
-    n = int(count) if count.isascii() and count.isdigit() and len(count) < 4 else 0
-    tried: dict[str, Any] = {"write_prompt": prompt, "write_n": count, "judge_ref": ref}
+    prompt, count, longest, ref = (request.POST.get(name, "").strip() for name in ("prompt", "n", "longest", "judge"))
+    n, tokens = _whole(count), _whole(longest or str(LONGEST))
+    tried: dict[str, Any] = {"write_prompt": prompt, "write_n": count, "write_longest": longest, "judge_ref": ref}
     if not prompt or len(prompt) > MOST_CHARACTERS or not 1 <= n <= MOST_ANSWERS:
         said = gettext("Write a prompt of at most %(n)s characters, and ask for 1 to %(most)s answers.")
         return tried | {"write_error": said % {"n": number(MOST_CHARACTERS), "most": MOST_ANSWERS}}
+    if not 1 <= tokens <= MOST_TOKENS:
+        said = gettext("The longest answer is from 1 to %(most)s tokens.")
+        return tried | {"write_error": said % {"most": number(MOST_TOKENS)}}
     judge = next((one for one in _writing(request, found).get("judges", []) if one.ref == ref), None)
     temperature = 0.0 if n == 1 else TEMPERATURE
     try:
         texts = answering.write(
-            model=found, prompt=prompt, n=n, longest=LONGEST, temperature=temperature, seed=secrets.randbelow(2**31)
+            model=found, prompt=prompt, n=n, longest=tokens, temperature=temperature, seed=secrets.randbelow(2**31)
         )
-        scores = answering.score(model=judge, prompt=prompt, completions=texts) if judge else None
     except answering.NoAnswer as wrong:
         return tried | {"write_error": str(wrong)}
-    if scores is None:
-        return tried | {"written": [{"text": text} for text in texts]}
-    order = sorted(range(len(texts)), key=lambda place: (-scores[place], place))
-    answers = [{"text": texts[place], "score": scores[place], "best": place == order[0]} for place in order]
-    return tried | {"written": answers, "bound": number(kl_bound(n), 2) if n > 1 else ""}
+    if judge is None:
+        return tried | {"written": [{"number": place, "text": text} for place, text in enumerate(texts, 1)]}
+    return tried | _judged(judge, prompt, texts)
+
+
+def _judged(judge: Model, prompt: str, texts: Sequence[str]) -> dict[str, Any]:
+    """The answers, best first; those that the judge would not score last, with what it says: a text is never lost for that."""
+    scores: Sequence[float] = [math.nan] * len(texts)
+    try:
+        scores, why = scores_of(answering.Judge(judge), prompt, texts)
+    except answering.NoAnswer as wrong:  # its process ended, or its files are gone
+        why = str(wrong)
+    order = sorted(range(len(texts)), key=lambda place: (math.isnan(scores[place]), -scores[place], place))
+    known = [place for place in order if not math.isnan(scores[place])]
+    answers = [
+        {"number": place + 1, "text": texts[place], "score": scores[place] if place in known else None}
+        | {"best": place in known[:1] and len(known) > 1, "judged": True}
+        for place in order
+    ]
+    told = {"judge": judge.ref, "n": len(texts) - len(known), "all": len(texts), "why": why or gettext("nothing")}
+    said = gettext("%(judge)s was to choose and gave %(n)s of the %(all)s answers no score. It says: %(why)s")
+    return {
+        "written": answers,
+        "judge_error": said % told if len(known) < len(texts) else "",
+        "bound": number(kl_bound(len(known)), 2) if len(known) > 1 else "",
+        "chosen_from": len(known),
+    }
+
+
+def _whole(text: str) -> int:
+    """A small whole number; 0 for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
 
 
 def _tried(request: ProjectRequest, found: Model) -> dict[str, Any]:

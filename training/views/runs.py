@@ -23,7 +23,13 @@ from webapp.people.permitting import project
 @project("train")
 def runs(request: ProjectRequest, slug: str) -> HttpResponse:
     there = request.project.runs.filter(archived_at=None).select_related("snapshot", "launched_by")[:200]
-    rows = [{"run": run, "title": run.state_title, "accuracy": run.numbers.get("accuracy/model")} for run in there]
+    rows = [
+        {
+            "run": run, "title": run.state_title, "accuracy": run.numbers.get("accuracy/model"),
+            "stopped": results.stopped(run.numbers), "warned": bool(results.warnings(run.numbers)),
+        }
+        for run in there
+    ]  # fmt: skip
     context = {
         "project": request.project,
         "rows": rows,
@@ -46,12 +52,15 @@ def run(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
         "model": Model.objects.filter(run=found).first(),
         "comparisons": results.comparisons(found.numbers),
         "verdict": results.verdict(found.numbers),
-        "numbers": sorted(found.numbers.items()),
+        "aside": results.aside(found.numbers),
+        "warnings": results.warnings(found.numbers),
+        "numbers": results.listed(found.numbers),
         "held_out": results.held_out(found.numbers),
         "took": results.took(found),
         "size": disk.in_words(disk.folder_size(preparing.folder(found))),
         "progress": pacing.told(found),
         "log": logs.log_tail(found),
+        "settings": results.made_with(found),
         "cause": cause,
         "last_words": last_words.strip("\n") or (logs.last_lines(found) if cause else ""),
         "written": sampling.samples_by_prompt(found),
@@ -92,9 +101,16 @@ def live(request: ProjectRequest, slug: str, run_id: int) -> JsonResponse:
 @project("train")
 @require_POST
 def cancel(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
+    """Asks once whether to (`sure=yes`): hours of work may go with it."""
     found = get_object_or_404(request.project.runs, pk=run_id)
+    if found.is_live and request.POST.get("sure") != "yes":
+        context = {"project": request.project, "run": found, "waits": not found.attempts}
+        return render(request, "training/cancel.html", context)
     launching.cancel(run=found, actor=request.user)
-    messages.info(request, gettext("The run was asked to stop. What it has learned so far is not kept as a model."))
+    if found.attempts:
+        messages.info(request, gettext("The run was asked to stop. What it has learned so far is not kept as a model."))
+    else:
+        messages.info(request, gettext("The run was taken out of the queue; it had not begun."))
     return redirect("run", slug=slug, run_id=run_id)
 
 

@@ -464,6 +464,7 @@ for (const element of frame.querySelectorAll("[data-needs-script]")) element.rem
 const first = /** @type {HTMLElement} */ (place.querySelector("[data-item]"));
 now = lay(first, first.outerHTML, {});
 now.show();
+document.documentElement.classList.remove("arriving");
 focusAgain(now);
 keepFocus(() => now);
 listenForKeys(press);

@@ -50,7 +50,8 @@ class Command(BaseCommand):
             }  # fmt: skip
             checks = preflighting.check(trainer=offered, **asked)
             if options["check"]:
-                return self._say_checks(checks, launching.config_faults(offered["schema"], config), options["json"])
+                whole = launching.defaults(offered["schema"]) | config
+                return self._say_checks(checks, launching.config_faults(offered, whole), options["json"])
             for one in checks:
                 if one.level == preflighting.WARNING:
                     self.stderr.write(f"warning: {one.title}: {one.sentence}")
@@ -117,12 +118,14 @@ class Command(BaseCommand):
         return line
 
     def _lines(self, run: Run) -> list[str]:
-        numbers = [(name, value) for name, value in sorted(run.numbers.items()) if value is not None]
+        numbers = [(name, value) for name, value in results.listed(run.numbers) if value is not None]
         lines = [run.state, *(f"{name} {_shown(value)}" for name, value in numbers)]
         if why := results.stopped(run.numbers):
             lines.append(f"It stopped itself: {why}.")
+        lines += [f"warning: {warning}" for warning in results.warnings(run.numbers)]
         if run.state == Run.SUCCEEDED:
-            lines += [line for line in (results.verdict(run.numbers), f"model run:{run.pk}") if line]
+            said = (results.verdict(run.numbers), results.aside(run.numbers), f"model run:{run.pk}")
+            lines += [line for line in said if line]
         return lines
 
 

@@ -7,6 +7,8 @@ import { fill, gettext } from "./words.js";
 export const HEIGHT = 240;
 export const LINES = 8;
 export const DASHES = [[], [7, 4], [2, 3], [12, 4, 2, 4], [], [7, 4], [2, 3], [12, 4, 2, 4]];
+/** Steps are whole numbers, and so are the marks below a chart. */
+const WHOLE = Array.from({ length: 13 }, (_, zeros) => [1, 2, 5].map((digit) => digit * 10 ** zeros)).flat();
 /** Smoothing looks back over this share of the steps. */
 const MEMORY = 1 / 30;
 
@@ -102,26 +104,40 @@ export function drawChart(grid, title, series, smooth) {
     });
     plot = new /** @type {any} */ (globalThis).uPlot({
       width: Math.max(200, box.clientWidth), height: HEIGHT, scales: { x: { time: false } },
-      axes: [axis, { ...axis, size: 66, values: marks }],
+      axes: [{ ...axis, incrs: WHOLE }, { ...axis, size: 66, values: marks }],
       series: [{ label: gettext("step"), value: told }, ...lines], cursor: { drag: { x: true, y: false } },
       drawOrder: ["axes", "series"],
     }, onOneAxis(drawn()), box);
-    box.querySelectorAll(".u-legend .u-series").forEach((row, at) => {
-      if (row instanceof HTMLElement && at > shown.length) row.hidden = true; // the pale ones need no name
-    });
     box.querySelector("canvas")?.setAttribute("role", "img");
     describe();
   }
 
   function describe() {
-    const last = shown.map(({ name, points }) => `${name} ${short(points.at(-1)?.[1])}`).join(", ");
+    box.querySelectorAll(".u-legend .u-series").forEach((row, at) => {
+      // The pale ones need no name, and a run without this metric has no line.
+      if (row instanceof HTMLElement && at) row.hidden = !shown[at - 1]?.points.length;
+    });
+    const there = shown.filter(({ points }) => points.length);
+    const last = there.map(({ name, points }) => `${name === title ? "" : name} ${short(points.at(-1)?.[1])}`.trim()).join(", ");
     box.querySelector("canvas")?.setAttribute("aria-label", fill(gettext("%(metric)s, latest: %(values)s"), { metric: title, values: last }));
   }
 
   make();
-  new ResizeObserver(() => plot.setSize({ width: Math.max(200, box.clientWidth), height: HEIGHT })).observe(figure);
-  document.addEventListener("themechange", make);
+  const watch = new ResizeObserver(() => plot.setSize({ width: Math.max(200, box.clientWidth), height: HEIGHT }));
+  const gone = new AbortController();
+  watch.observe(figure);
+  document.addEventListener("themechange", make, { signal: gone.signal });
   return {
+    remove() {
+      watch.disconnect();
+      gone.abort();
+      plot.destroy();
+      figure.remove();
+    },
+    /** @param {number} at its place in the grid */
+    stand(at) {
+      if (grid.children[at] !== figure) grid.insertBefore(figure, grid.children[at] ?? null);
+    },
     /** @param {Series[]} next @param {boolean} nextSmooth */
     update(next, nextSmooth) {
       const same = nextSmooth === isSmooth && next.map(({ name }) => name).join("\n") === shown.map(({ name }) => name).join("\n");

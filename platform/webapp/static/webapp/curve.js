@@ -21,8 +21,9 @@ function inTime(seconds) {
 function howFar(progress, live) {
   if (!progress.total) return "";
   const values = { done: progress.done, total: progress.total, time: inTime(progress.remaining_s ?? 0) };
-  const timed = live && progress.remaining_s !== null;
-  return fill(timed ? gettext("%(done)s of %(total)s, about %(time)s left.") : gettext("%(done)s of %(total)s."), values);
+  if (live && progress.remaining_s !== null) return fill(gettext("%(done)s of %(total)s steps, about %(time)s left."), values);
+  const isLast = live && progress.done >= progress.total;
+  return fill(isLast ? gettext("All %(total)s steps are done; now it measures and saves.") : gettext("%(done)s of %(total)s steps."), values);
 }
 
 /** @param {string} selector @param {(element: HTMLElement) => void} change */

@@ -1,5 +1,6 @@
 /* The charts of one run or of several laid over each other, in a grid, with a button that smooths them all.
-   Of one run the metrics of a group share a chart ("loss/train", "loss/heldout"); of several each metric has its own. */
+   Of one run the metrics of a group share a chart where their sizes are alike ("loss/train", "loss/heldout"), so that none is
+   flattened by another; of several runs each metric has its own. */
 
 import { drawChart } from "./chart.js";
 import { gettext } from "./words.js";
@@ -7,21 +8,53 @@ import { gettext } from "./words.js";
 /** @typedef {import("./chart.js").Series} Series
  *  @typedef {{id: number, name: string, live: boolean, metrics: Record<string, [number, number|null][]>}} Run */
 
+/** Metrics share a chart while the largest is at most so many times the smallest. */
+const ALIKE = 10;
+/** What is asked for first stands first; all else follows by the alphabet. */
+const FIRST = ["reward", "rewards", "loss", "accuracy"];
+
+/** @param {string} name @returns {string} "loss" of "loss/train" */
+const groupOf = (name) => name.split("/")[0];
+
+/** @param {string} name */
+const rank = (name) => (FIRST.includes(groupOf(name)) ? FIRST.indexOf(groupOf(name)) : FIRST.length);
+
+/** @param {string} a @param {string} b */
+const inOrder = (a, b) => rank(a) - rank(b) || (a < b ? -1 : 1);
+
+/** How far from zero it gets. @param {Series} series */
+const size = ({ points }) => points.reduce((most, [, value]) => Math.max(most, Math.abs(value ?? 0)), 0);
+
+/** @param {Series[]} group @returns {Series[][]} the same, parted where their sizes lie far apart */
+function alike(group) {
+  /** @type {Series[][]} */
+  const parts = [];
+  let least = 0; // of the part that is being filled
+  for (const one of [...group].sort((a, b) => size(b) - size(a))) {
+    const part = parts.at(-1);
+    if (part && size(one) > 0 && size(one) >= least) part.push(one);
+    else [least] = [size(one) / ALIKE, parts.push([one])];
+  }
+  return parts.map((part) => part.sort((a, b) => inOrder(a.name, b.name)));
+}
+
 /** @param {Run} run @returns {Map<string, Series[]>} */
 function inGroups(run) {
-  /** @type {Map<string, Series[]>} */
-  const groups = new Map();
-  for (const name of Object.keys(run.metrics).sort()) {
-    if (!run.metrics[name].length) continue;
-    const [group, ...rest] = name.split("/");
-    groups.set(group, [...(groups.get(group) || []), { name: rest.join("/") || name, points: run.metrics[name] }]);
-  }
-  return groups;
+  const series = Object.keys(run.metrics).filter((name) => run.metrics[name].length).sort(inOrder)
+    .map((name) => ({ name, points: run.metrics[name] }));
+  const groups = [...new Set(series.map(({ name }) => groupOf(name)))];
+  const parts = groups.flatMap((group) => {
+    const whole = series.filter(({ name }) => groupOf(name) === group);
+    /** @param {Series[]} part */
+    const title = (part) => (part.length > 1 && part.length === whole.length ? group : part.map(({ name }) => name).join(", "));
+    return alike(whole).sort(([a], [b]) => inOrder(a.name, b.name)).map((part) => /** @type {const} */ ([title(part), part]));
+  });
+  return new Map(parts);
 }
 
 /** Every run keeps its place, and so its colour, in every chart. @param {Run[]} runs @returns {Map<string, Series[]>} */
 function byMetric(runs) {
-  const names = [...new Set(runs.flatMap(({ metrics }) => Object.keys(metrics)))].sort();
+  const names = [...new Set(runs.flatMap(({ metrics }) => Object.keys(metrics)))].sort(inOrder);
   const many = names.filter((name) => runs.filter(({ metrics }) => metrics[name]?.length).length > 1);
   const order = [...many, ...names.filter((name) => !many.includes(name))]; // what can be compared comes first
   return new Map(order.map((name) => [name, runs.map((run) => ({ name: run.name, points: run.metrics[name] || [] }))]));
@@ -44,11 +77,17 @@ export function chartsIn(place) {
     latest = runs;
     const groups = runs.length === 1 ? inGroups(runs[0]) : byMetric(runs);
     waiting.hidden = groups.size > 0;
+    for (const [title, chart] of charts) {
+      if (groups.has(title)) continue;
+      chart.remove(); // its metrics share another chart now
+      charts.delete(title);
+    }
     for (const [title, series] of groups) {
       const chart = charts.get(title);
       if (chart) chart.update(series, smooth);
       else charts.set(title, drawChart(grid, title, series, smooth));
     }
+    [...groups.keys()].forEach((title, at) => charts.get(title)?.stand(at));
   }
 
   function setSmooth() {

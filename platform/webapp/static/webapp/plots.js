@@ -13,6 +13,14 @@ function inRows(series) {
   return [points.map(({ x }) => x), ...series.map((_, own) => points.map(({ y, place }) => (place === own ? y : undefined)))];
 }
 
+/** Beside the canvas a long name would be cut off; above and below it wraps. @param {HTMLElement} root @param {string} x @param {string} y */
+function nameAxes(root, x, y) {
+  const name = (/** @type {string} */ className, /** @type {string} */ textContent) =>
+    Object.assign(document.createElement("p"), { className: `axis ${className}`, textContent, dir: "auto" });
+  root.prepend(name("up", `↑ ${y}`));
+  root.querySelector(".u-legend")?.before(name("along", `${x} →`));
+}
+
 /** @param {HTMLElement} place */
 function draw(place) {
   const { title, kind, x, y, series } = /** @type {Plot} */ (JSON.parse(place.dataset.plot || "{}"));
@@ -30,7 +38,7 @@ function draw(place) {
     plot?.destroy();
     const [muted, line, ground] = [colour("var(--muted)"), colour("var(--line)"), colour("var(--surface)")];
     const font = `12px ${getComputedStyle(document.body).fontFamily}`;
-    const axis = { stroke: muted, font, labelFont: font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
+    const axis = { stroke: muted, font, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 } };
     /** @param {any} _ @param {number[]} values */
     const marks = (_, values) => values.map(short);
     const lines = names.map((name, at) => {
@@ -43,9 +51,10 @@ function draw(place) {
     });
     plot = new /** @type {any} */ (globalThis).uPlot({
       width: width(), height: HEIGHT + 40, scales: { x: { time: false } },
-      axes: [{ ...axis, label: x, values: marks }, { ...axis, label: y, size: 66, values: marks }],
-      series: [{ label: x, value: told }, ...lines], cursor: { drag: { x: true, y: false } }, drawOrder: ["axes", "series"],
+      axes: [{ ...axis, values: marks }, { ...axis, size: 66, values: marks }],
+      series: [{ label: "→", value: told }, ...lines], cursor: { drag: { x: true, y: false } }, drawOrder: ["axes", "series"],
     }, data, place);
+    nameAxes(plot.root, x, y);
     const canvas = place.querySelector("canvas");
     canvas?.setAttribute("role", "img");
     canvas?.setAttribute("aria-label", fill(gettext("%(title)s: %(y)s by %(x)s; its numbers stand below it."), { title, x, y }));
