@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
+from annotation.models import Project
 from annotation.requests import ProjectRequest
 from training import casting, configuring, launching, preflighting
 from training.catalogue import switching
@@ -51,7 +53,7 @@ def new(request: ProjectRequest, slug: str) -> HttpResponse:
             try:
                 run = launching.launch(
                     project=request.project, trainer=name, actor=request.user, launched_from=source,
-                    snapshot=get_object_or_404(request.project.snapshots, hash=request.POST.get("snapshot", "")),
+                    snapshot=get_object_or_404(_named(request.project, request.POST.get("snapshot", ""))),
                     **values,
                 )  # fmt: skip
             except launching.CannotLaunch as wrong:
@@ -81,7 +83,7 @@ def _checks(
 ) -> list[Check]:
     whole = launching.defaults(offered["schema"]) | values["config"]
     wrong = launching.config_faults(offered, whole) | faults
-    snapshot = request.project.snapshots.filter(hash=request.POST.get("snapshot", "")).first()
+    snapshot = _named(request.project, request.POST.get("snapshot", "")).first()
     found = preflighting.check(
         project=request.project, trainer=offered, snapshot=snapshot, config=whole, models=values["models"],
         ranks=values["ranks"],
@@ -101,13 +103,18 @@ def _told(checks: list[Check]) -> dict[str, Any]:
     return {"checks": checks, "check_faults": counts[FAULT], "check_warnings": counts[WARNING]}
 
 
+def _named(project: Project, text: str) -> QuerySet[Snapshot]:
+    """The snapshot with that hash, if there is one; whatever else stands in an address is none."""
+    return project.snapshots.filter(hash=text) if text.isalnum() else project.snapshots.none()
+
+
 def _picker(request: ProjectRequest, trainers: dict[str, Any], missed: dict[str, Any] | None) -> dict[str, Any]:
     """Trainers by family, each with what it needs and how much of that the project has.
 
     `?snapshot=<hash>` is what shall be trained on: it alone is counted, and who can learn from it comes first.
     """
     project, have = request.project, dict[str, int]()
-    chosen = project.snapshots.filter(hash=request.GET.get("snapshot", "")).first()
+    chosen = _named(project, request.GET.get("snapshot", "")).first()
     for snapshot in [chosen] if chosen else project.snapshots.all()[:100]:
         have[snapshot.rows] = max(have.get(snapshot.rows, 0), snapshot.counts["train"])
     families = [
