@@ -22,6 +22,7 @@ EXAMPLE = {
 }
 
 
+@pytest.mark.slow
 def test_a_lead_changes_the_guidelines_and_an_annotator_reads_and_judges_again(open_desk: OpenDesk) -> None:
     desk = open_desk([draft("ranking")], items=3, answers=4, guidelines=TEXT)
     project, lin = desk.project, person("lin")

@@ -42,6 +42,7 @@ def start(open_desk: OpenDesk, monkeypatch: pytest.MonkeyPatch, *, phone: bool =
     return desk
 
 
+@pytest.mark.slow
 def test_a_conversation_by_keys(talk: Desk) -> None:
     page = talk.page
     talk.look("talk empty")

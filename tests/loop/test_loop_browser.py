@@ -215,6 +215,8 @@ def test_an_admin_freezes_trains_watches_and_scores(said: dict[int, list[int]], 
     check_rows(site, said)
 
     page.get_by_role("link", name="Train on it").click()
+    lin.look("trainers")
+    page.get_by_role("heading", name="Reward model", exact=True).click()
     lin.look("new run")
     page.get_by_label("base model").select_option("tiny:encoder")
     page.get_by_label("epochs", exact=False).fill("0")
@@ -226,7 +228,7 @@ def test_an_admin_freezes_trains_watches_and_scores(said: dict[int, list[int]], 
     lin.faults.clear()
     lin.look("new run, refused")
     page.get_by_label("epochs", exact=False).fill("5")
-    page.get_by_text(re.compile(r"\d+ more settings")).click()
+    page.get_by_text("Batches and memory").click()
     page.get_by_label("batch rows").fill("2")
     page.get_by_role("button", name="Launch").click()
 
@@ -251,7 +253,8 @@ def test_an_admin_freezes_trains_watches_and_scores(said: dict[int, list[int]], 
     lin.look("model, scored")
     page.get_by_text("The judgements behind it").click()
     ids = {number for (number,) in site.house.query("SELECT unnest(judgement_ids) FROM training_snapshot")}
-    assert {int(n) for n in page.locator("details td.number").all_text_contents()} == ids
+    behind = page.locator("details").filter(has=page.get_by_text("The judgements behind it"))
+    assert {int(n) for n in behind.locator("td.number").all_text_contents()} == ids
     page.get_by_role("link", name=re.compile("reward-model")).last.click()
     page.wait_for_url(re.compile(r"/runs/\d+/$"))
 

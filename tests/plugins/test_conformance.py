@@ -8,8 +8,8 @@ import pytest
 from feinschliff.checks import plugin_checks
 
 QUICK = ("lists", "settings", "writes", "connects", "refuses_few", "refuses_wrong")  # one training
-LISTED = ("lists", "settings")  # no child that trains: loading TRL alone takes ten seconds
-OVER_TRL = ("plugins.supervised", "plugins.preference")  # trained by the quick tests of test_adapters, in one process
+LISTED = ("lists", "settings")  # no child that trains: their own quick tests train them, many in one process
+TRAINED = ("plugins.reward_model",)  # by the quick suite too
 PPO = {
     "episodes": 160,
     "batch": 32,
@@ -48,7 +48,7 @@ BUILT_INS: dict[str, dict[str, Any]] = {
 def all_checks() -> Iterator[Any]:
     for plugin, options in BUILT_INS.items():
         for name, check in plugin_checks(plugin, **{"also": ["plugins.base_models"], **options}):
-            quick = (name.partition(":")[2] or name) in (LISTED if plugin in OVER_TRL else QUICK)
+            quick = (name.partition(":")[2] or name) in (QUICK if plugin in TRAINED else LISTED)
             yield pytest.param(check, id=f"{plugin}-{name}", marks=[] if quick else [pytest.mark.slow])
 
 
