@@ -9,10 +9,12 @@ Every variant computes the mean Bradley-Terry loss over all pairs of the same an
 `trl-exploded` (TRL's RewardTrainer: its own collator and compute_loss), `exploded` (the same pairs through the model
 alone), `shared-forward` and `prefix-shared` (`plugins.lib.kway`), and `adjacent` (only K-1 pairs: another loss, for
 scale). Variants take turns, there and back; a ratio is that of the median process CPU times, its range that of the single
-turns. `gradient_error` is the largest difference from TRL's gradients over the largest of these, before the first step.
+turns. `gradient_error` is the largest difference from TRL's gradients over the largest of these, before the first step;
+`rounding_error` (some cases) is that from the same gradients in float64, TRL's own included.
 """
 
 import argparse
+import copy
 import ctypes
 import gc
 import json
@@ -20,9 +22,10 @@ import os
 import random
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -47,6 +50,7 @@ LLAMA = {
 }
 VOCABULARY = 4096
 Row = list[Encoded]  # one prompt's answers, the best first
+Told = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -61,17 +65,18 @@ class Case:
     lora: bool = False
     data: str = "synthetic"
     repeats: int = 5
-    variants: tuple[Variant, ...] = ALL
+    exact: bool = False  # measured against float64 too, which takes a while
+    variants: tuple[str, ...] = ALL
 
 
 CASES = [
-    Case(4, 256, 64),
+    Case(4, 256, 64, exact=True),
     Case(4, 64, 64),
     Case(4, 64, 256),
     Case(4, 256, 64, ragged=True),
     Case(4, 256, 64, lora=True),
     Case(4, 256, 64, prompts=3, ragged=True, repeats=3),
-    Case(4, 0, 0, prompts=2, data="qa-feedback-k4", repeats=3),
+    Case(4, 0, 0, prompts=2, data="qa-feedback-k4", repeats=3, exact=True),
     Case(9, 256, 64, repeats=3),
     Case(9, 64, 64, repeats=3),
     Case(9, 64, 256, repeats=3),
@@ -252,86 +257,116 @@ def _status(name: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def measure(case: Case, size: str, weights: Path, scratch: Path) -> Iterable[dict[str, Any]]:
+def rounding(case: Case, model: Loaded, rows: list[Row]) -> Loaded:
+    """The gradients of all pairs in float64."""
+    exact = copy.deepcopy(model).double()
+    pairs = works(replace(case, variants=("exploded",)), exact, rows, None)
+    return gradients(exact, pairs["exploded"])[1]
+
+
+def apart(found: Loaded, wanted: Loaded) -> float:
+    """The largest difference, over the largest of what was wanted."""
+    return float((found - wanted).abs().max() / wanted.abs().max())
+
+
+def measure(case: Case, size: str, weights: Path, scratch: Path) -> Iterable[Told]:
     import torch
 
     rows, model = rows_of(case, weights), model_of(case, size, weights)
     trainer = trl_trainer(model, weights, scratch) if "trl-exploded" in case.variants else None
     model = trainer.model if trainer else model
     todo = works(case, model, rows, trainer)
-    baseline = case.variants[0]
-    loss, wanted = gradients(model, todo[baseline])
-    errors, losses, memory = {baseline: 0.0}, {baseline: loss}, {}
-    for variant in case.variants[1:]:
-        losses[variant], found = gradients(model, todo[variant])
-        errors[variant] = float((found - wanted).abs().max() / wanted.abs().max())
-        del found
-    del wanted
+    exact = rounding(case, model, rows) if case.exact else None
+    about: dict[Variant, Told] = {}
+    for variant in case.variants:
+        loss, found = gradients(model, todo[variant])
+        if variant == case.variants[0]:
+            first, wanted = loss, found
+        same = variant != "adjacent"
+        about[variant] = {
+            "gradient_error": apart(found, wanted) if same else None,
+            "rounding_error": apart(found, exact) if same and exact is not None else None,
+            "loss_difference": abs(loss - first) if same else None,
+        }
+    del wanted, found, exact
     optimizer = torch.optim.AdamW(
         [weight for weight in model.parameters() if weight.requires_grad], lr=1e-6, fused=True
     )
 
-    def step(variant: Variant) -> tuple[float, float]:
-        cpu, wall = time.process_time(), time.perf_counter()
+    def step(variant: Variant) -> None:
         optimizer.zero_grad(set_to_none=True)
         todo[variant]()
         optimizer.step()
-        return time.process_time() - cpu, time.perf_counter() - wall
 
-    for variant in case.variants:  # the first step of each warms up, and its memory is looked at
-        optimizer.zero_grad(set_to_none=True)
-        memory[variant] = highest_memory(lambda variant=variant: step(variant))
-    times: dict[Variant, list[tuple[float, float]]] = {variant: [] for variant in case.variants}
-    for turn in range(case.repeats):
-        for variant in case.variants if turn % 2 == 0 else reversed(case.variants):
-            times[variant].append(step(variant))
-    cpu = {variant: [one for one, _ in found] for variant, found in times.items()}
     engine = KWay(model, pad=0, device="cpu")
     auto = "prefix-shared" if engine.shares([one for row in rows for one in row]) else "shared-forward"
-    heads, tails = zip(*[(one.types.count(0), one.types.count(1)) for row in rows for one in row], strict=True)
+    for variant, line in in_turns(case, size, rows, step, lambda: optimizer.zero_grad(set_to_none=True)):
+        yield line | about[variant] | {"auto": auto}
+
+
+def in_turns(
+    case: Case, size: str, rows: Sequence[Row], step: Callable[[Any], None], between: Callable[[], None]
+) -> Iterable[tuple[Any, Told]]:
+    """Each variant's step, there and back: its line, with ratios of the first variant's median to its own.
+
+    The first step of each warms up, and its memory is looked at; `between` gives back what the step before it left.
+    """
+    memory = {}
     for variant in case.variants:
-        middle = statistics.median(cpu[variant])
-        turns = [a / b for a, b in zip(cpu[baseline], cpu[variant], strict=True)]
-        yield {
-            "k": case.k,
-            "variant": variant,
-            "baseline": baseline,
-            "ratio": round(statistics.median(cpu[baseline]) / middle, 2),
-            "ratio_range": [round(min(turns), 2), round(max(turns), 2)],
-            "gradient_error": None if variant == "adjacent" else errors[variant],
-            "loss_difference": None if variant == "adjacent" else abs(losses[variant] - loss),
-            "prompt_tokens": round(statistics.mean(heads)),
-            "answer_tokens": round(statistics.mean(tails)),
-            "prompts": len(rows),
-            "ragged": case.ragged,
-            "lora": case.lora,
-            "data": case.data,
-            "model": "SmolLM2-135M" if size == "135m" else f"llama-{size}",
-            "cpu_s": round(middle, 3),
-            "wall_s": round(statistics.median(wall for _, wall in times[variant]), 3),
-            "peak_memory": memory[variant],
-            "repeats": case.repeats,
-            "auto": auto,
-        }
+        between()
+        memory[variant] = highest_memory(lambda variant=variant: step(variant))
+    times: dict[Any, list[tuple[float, float]]] = {variant: [] for variant in case.variants}
+    for turn in range(case.repeats):
+        for variant in case.variants if turn % 2 == 0 else reversed(case.variants):
+            cpu, wall = time.process_time(), time.perf_counter()
+            step(variant)
+            times[variant].append((time.process_time() - cpu, time.perf_counter() - wall))
+    heads, tails = zip(*[(one.types.count(0), one.types.count(1)) for row in rows for one in row], strict=True)
+    baseline = case.variants[0]
+    cpus = {variant: [cpu for cpu, _ in found] for variant, found in times.items()}
+    for variant in case.variants:
+        turns = [a / b for a, b in zip(cpus[baseline], cpus[variant], strict=True)]
+        yield (
+            variant,
+            {
+                "k": case.k,
+                "variant": variant,
+                "baseline": baseline,
+                "ratio": round(statistics.median(cpus[baseline]) / statistics.median(cpus[variant]), 2),
+                "ratio_range": [round(min(turns), 2), round(max(turns), 2)],
+                "prompt_tokens": round(statistics.mean(heads)),
+                "answer_tokens": round(statistics.mean(tails)),
+                "prompts": len(rows),
+                "ragged": case.ragged,
+                "lora": case.lora,
+                "data": case.data,
+                "model": "SmolLM2-135M" if size == "135m" else f"llama-{size}",
+                "cpu_s": round(statistics.median(cpus[variant]), 3),
+                "wall_s": round(statistics.median(wall for _, wall in times[variant]), 3),
+                "peak_memory": memory[variant],
+                "repeats": case.repeats,
+            },
+        )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parsed(about: str | None, **flags: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=[*LLAMA, "135m"], default="11m")
-    parser.add_argument("--quick", action="store_true", help="a few cases, few repeats")
-    parser.add_argument("--lengths", action="store_true", help="the engine's two ways alone, over many lengths")
+    for name, help_text in flags.items():
+        parser.add_argument(f"--{name}", action="store_true", help=help_text)
     parser.add_argument("--only", type=int, action="append", metavar="NUMBER", help="of the cases, from 0")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
         "--weights", type=Path, default=Path(os.environ.get("FEINSCHLIFF_HOME", ROOT / "var")) / "weights"
     )
-    options = parser.parse_args()
-    import tempfile
+    return parser.parse_args()
 
+
+def tell(cases: Sequence[Case], measured: Callable[..., Iterable[Told]], options: argparse.Namespace) -> None:
+    """A JSON line for every variant of every case, as soon as it is known."""
     import torch
 
     torch.set_num_threads(options.threads)
-    cases = QUICK if options.quick else LENGTHS if options.lengths else CASES
     with tempfile.TemporaryDirectory() as scratch:
         for number, case in enumerate(cases):
             if options.only and number not in options.only:
@@ -340,8 +375,15 @@ def main() -> None:
             if missing:
                 print(json.dumps({"skipped": case.data, "because": missing}), flush=True)
                 continue
-            for line in measure(case, options.size, options.weights, Path(scratch)):
+            for line in measured(case, options.size, options.weights, Path(scratch)):
                 print(json.dumps(line), flush=True)
+
+
+def main() -> None:
+    options = parsed(
+        __doc__, quick="a few cases, few repeats", lengths="the engine's two ways alone, over many lengths"
+    )
+    tell(QUICK if options.quick else LENGTHS if options.lengths else CASES, measure, options)
 
 
 def unavailable(case: Case, weights: Path) -> str | None:

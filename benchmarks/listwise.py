@@ -12,14 +12,11 @@ same forwards as `prefix-shared`: another loss, so it has no error. Variants tak
 the median process CPU times. `gradient_error` is the largest difference from TRL's gradients over the largest of these.
 """
 
-import argparse
-import json
 import os
 import random
-import statistics
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
@@ -34,10 +31,13 @@ from benchmarks.kway import (  # noqa: E402 - sets OMP_WAIT_POLICY, too
     PAIRS_AT_ONCE,
     VOCABULARY,
     Case,
+    Told,
+    apart,
     gradients,
-    highest_memory,
+    in_turns,
+    parsed,
     rows_of,
-    unavailable,
+    tell,
 )
 from plugins.lib import listwise  # noqa: E402
 from plugins.lib.encoding import Encoded  # noqa: E402
@@ -211,92 +211,45 @@ def works(
     }
 
 
-def measure(case: Case, size: str, weights: Path, scratch: Path) -> Iterable[dict[str, Any]]:
+def measure(case: Case, size: str, weights: Path, scratch: Path) -> Iterable[Told]:
     import torch
 
     rows, model = rows_of(case, weights), model_of(case, size, weights)
     trainer = trl_trainer(model_of(case, size, weights), weights, scratch)  # it changes its model's forward
     todo = works(model, rows, trainer, references(model, rows))
-    loss, wanted = gradients(*todo["trl-exploded"])
-    errors, losses = {"trl-exploded": 0.0}, {"trl-exploded": loss}
-    for variant in ALL[1:]:
-        losses[variant], found = gradients(*todo[variant])
-        errors[variant] = float((found - wanted).abs().max() / wanted.abs().max())
+    about: dict[Variant, Told] = {}
+    for variant in case.variants:
+        loss, found = gradients(*todo[variant])
+        if variant == case.variants[0]:
+            first, wanted = loss, found
+        same = variant != "plackett-luce"
+        about[variant] = {
+            "gradient_error": apart(found, wanted) if same else None,
+            "loss_difference": abs(loss - first) if same else None,
+        }
+    del wanted, found
     optimizers = {
         id(one): torch.optim.AdamW([w for w in one.parameters() if w.requires_grad], lr=1e-6, fused=True)
         for one in (model, trainer.model)
     }
 
-    def step(variant: Variant) -> tuple[float, float]:
+    def step(variant: Variant) -> None:
         owner, work = todo[variant]
-        cpu, wall = time.process_time(), time.perf_counter()
         optimizers[id(owner)].zero_grad(set_to_none=True)
         work()
         optimizers[id(owner)].step()
-        return time.process_time() - cpu, time.perf_counter() - wall
 
-    memory = {}
-    for variant in ALL:  # the first step of each warms up, and its memory is looked at
+    def between() -> None:
         for optimizer in optimizers.values():
             optimizer.zero_grad(set_to_none=True)
-        memory[variant] = highest_memory(lambda variant=variant: step(variant))
-    times: dict[Variant, list[tuple[float, float]]] = {variant: [] for variant in ALL}
-    for turn in range(case.repeats):
-        for variant in ALL if turn % 2 == 0 else reversed(ALL):
-            times[variant].append(step(variant))
-    cpu = {variant: [one for one, _ in found] for variant, found in times.items()}
-    heads, tails = zip(*[(one.types.count(0), one.types.count(1)) for row in rows for one in row], strict=True)
-    for variant in ALL:
-        middle = statistics.median(cpu[variant])
-        turns = [a / b for a, b in zip(cpu["trl-exploded"], cpu[variant], strict=True)]
-        same = variant != "plackett-luce"
-        yield {
-            "k": case.k,
-            "variant": variant,
-            "baseline": "trl-exploded",
-            "ratio": round(statistics.median(cpu["trl-exploded"]) / middle, 2),
-            "ratio_range": [round(min(turns), 2), round(max(turns), 2)],
-            "gradient_error": errors[variant] if same else None,
-            "loss_difference": abs(losses[variant] - loss) if same else None,
-            "prompt_tokens": round(statistics.mean(heads)),
-            "answer_tokens": round(statistics.mean(tails)),
-            "prompts": len(rows),
-            "ragged": case.ragged,
-            "lora": case.lora,
-            "data": case.data,
-            "model": "SmolLM2-135M" if size == "135m" else f"llama-{size}",
-            "cpu_s": round(middle, 3),
-            "wall_s": round(statistics.median(wall for _, wall in times[variant]), 3),
-            "peak_memory": memory[variant],
-            "repeats": case.repeats,
-        }
+
+    for variant, line in in_turns(case, size, rows, step, between):
+        yield line | about[variant]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", choices=[*LLAMA, "135m"], default="11m")
-    parser.add_argument("--quick", action="store_true", help="two cases, few repeats")
-    parser.add_argument("--only", type=int, action="append", metavar="NUMBER", help="of the cases, from 0")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument(
-        "--weights", type=Path, default=Path(os.environ.get("FEINSCHLIFF_HOME", ROOT / "var")) / "weights"
-    )
-    options = parser.parse_args()
-    import tempfile
-
-    import torch
-
-    torch.set_num_threads(options.threads)
-    with tempfile.TemporaryDirectory() as scratch:
-        for number, case in enumerate(QUICK if options.quick else CASES):
-            if options.only and number not in options.only:
-                continue
-            missing = unavailable(case, options.weights)
-            if missing:
-                print(json.dumps({"skipped": case.data, "because": missing}), flush=True)
-                continue
-            for line in measure(case, options.size, options.weights, Path(scratch)):
-                print(json.dumps(line), flush=True)
+    options = parsed(__doc__, quick="two cases, few repeats")
+    tell([replace(case, variants=ALL) for case in (QUICK if options.quick else CASES)], measure, options)
 
 
 if __name__ == "__main__":
