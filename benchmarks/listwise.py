@@ -9,9 +9,11 @@ reference's log-probabilities given: `trl-exploded` (TRL's DPOTrainer: its own c
 `precompute_ref_log_probs`), `exploded` (the same pairs through the model alone: what of TRL's time is not the algorithm),
 `shared-forward` and `prefix-shared` (comparative-ranking's loss `pairwise`). `plackett-luce` is the default loss over the
 same forwards as `prefix-shared`: another loss, so it has no error. Variants take turns, there and back; a ratio is that of
-the median process CPU times. `gradient_error` is the largest difference from TRL's gradients over the largest of these.
+the median process CPU times. `gradient_error` is the largest difference from TRL's gradients over the largest of these,
+`rounding_error` (some cases) that from the same gradients in float64, TRL's own included.
 """
 
+import copy
 import os
 import random
 import sys
@@ -49,16 +51,16 @@ Variant = Literal["trl-exploded", "exploded", "shared-forward", "prefix-shared",
 ALL: tuple[Variant, ...] = ("trl-exploded", "exploded", "shared-forward", "prefix-shared", "plackett-luce")
 BETA = 0.1
 CASES = [
-    Case(4, 256, 64),
+    Case(4, 256, 64, exact=True),
     Case(4, 64, 64),
-    Case(4, 64, 256),
+    Case(4, 64, 256, exact=True),
     Case(4, 256, 64, lora=True),
     Case(4, 256, 64, prompts=3, ragged=True, repeats=3),
-    Case(4, 0, 0, prompts=2, data="qa-feedback-k4", repeats=3),
+    Case(4, 0, 0, prompts=2, data="qa-feedback-k4", repeats=3, exact=True),
     Case(2, 256, 64),
     Case(9, 256, 64, repeats=3),
 ]
-QUICK = [Case(4, 256, 64, repeats=2), Case(4, 64, 64, prompts=2, ragged=True, repeats=2)]
+QUICK = [Case(4, 256, 64, repeats=2), Case(4, 64, 64, prompts=2, ragged=True, repeats=2, exact=True)]
 
 
 def model_of(case: Case, size: str, weights: Path) -> Loaded:
@@ -137,6 +139,15 @@ def as_example(better: tuple[Encoded, float], worse: tuple[Encoded, float]) -> d
     }
 
 
+def all_pairs(rows: Sequence[Sequence[Encoded]], reference: list[list[float]]) -> list[dict[str, Any]]:
+    """All pairs of each row's answers."""
+    return [
+        as_example(*pair)
+        for row, known in zip(rows, reference, strict=True)
+        for pair in combinations(list(zip(row, known, strict=True)), 2)
+    ]
+
+
 def in_pairs(examples: Sequence[dict[str, Any]], loss: Callable[[list[Any]], Loaded]) -> float:
     """The mean over pairs, PAIRS_AT_ONCE of them at once, as gradient accumulation does it."""
     total = 0.0
@@ -173,11 +184,7 @@ def works(
     """variant -> the model it trains, and what it does between two optimiser steps: it leaves gradients, gives the loss."""
     import torch
 
-    examples = [
-        as_example(*pair)
-        for row, known in zip(rows, reference, strict=True)
-        for pair in combinations(list(zip(row, known, strict=True)), 2)
-    ]
+    examples = all_pairs(rows, reference)
     sequences = [one for row in rows for one in row]
     then = torch.tensor([value for known in reference for value in known])
     starts = [sum(map(len, rows[:n])) for n in range(len(rows))]
@@ -211,12 +218,21 @@ def works(
     }
 
 
+def rounding(model: Loaded, rows: Sequence[Sequence[Encoded]], reference: list[list[float]]) -> Loaded:
+    """The gradients of all pairs in float64."""
+    exact = copy.deepcopy(model).double()
+    pairs = all_pairs(rows, reference)
+    return gradients(exact, lambda: in_pairs(pairs, lambda some: bare(exact, some)))[1]
+
+
 def measure(case: Case, size: str, weights: Path, scratch: Path) -> Iterable[Told]:
     import torch
 
     rows, model = rows_of(case, weights), model_of(case, size, weights)
     trainer = trl_trainer(model_of(case, size, weights), weights, scratch)  # it changes its model's forward
-    todo = works(model, rows, trainer, references(model, rows))
+    reference = references(model, rows)
+    todo = works(model, rows, trainer, reference)
+    exact = rounding(model, rows, reference) if case.exact else None
     about: dict[Variant, Told] = {}
     for variant in case.variants:
         loss, found = gradients(*todo[variant])
@@ -225,9 +241,10 @@ def measure(case: Case, size: str, weights: Path, scratch: Path) -> Iterable[Tol
         same = variant != "plackett-luce"
         about[variant] = {
             "gradient_error": apart(found, wanted) if same else None,
+            "rounding_error": apart(found, exact) if same and exact is not None else None,
             "loss_difference": abs(loss - first) if same else None,
         }
-    del wanted, found
+    del wanted, found, exact
     optimizers = {
         id(one): torch.optim.AdamW([w for w in one.parameters() if w.requires_grad], lr=1e-6, fused=True)
         for one in (model, trainer.model)
