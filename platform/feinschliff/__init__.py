@@ -21,7 +21,7 @@ from feinschliff.model import (
 )
 from feinschliff.rows import Message, Prompt, RowError
 from feinschliff.run import Run
-from feinschliff.trainer import API_VERSION, Needs, NeedsNotMet, Trainer
+from feinschliff.trainer import API_VERSION, Explained, Needs, NeedsNotMet, Trainer
 
 __version__ = "0.1.0"
 
@@ -29,6 +29,7 @@ __all__ = [
     "API_VERSION",
     "Classifies",
     "Embeds",
+    "Explained",
     "Fills",
     "Generates",
     "Job",

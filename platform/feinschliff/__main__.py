@@ -1,7 +1,7 @@
 """`python -m feinschliff`: the processes that the platform starts, and what a plugin author does by hand.
 
-list (what plugins offer), train (work a run folder), a model at work: describe, score, answer, serve; and for authors: new
-(a plugin package), try (train it on a file).
+list (what plugins offer), train (work a run folder), a model at work: describe, score, classify, embed, fill, answer, serve;
+and for authors: new (a plugin package), try (train it on a file).
 """
 
 import argparse
@@ -18,8 +18,9 @@ from feinschliff.describing import describe_model
 from feinschliff.finding import NotFound
 from feinschliff.listing import listed
 from feinschliff.manager import load
-from feinschliff.model import AnyModel, ModelNotOpened, Opening
+from feinschliff.model import AnyModel, ModelNotOpened, Opening, verbs_of
 from feinschliff.rows import RowError
+from feinschliff.run import plain
 from feinschliff.serving import REQUESTS, answer, open_for_work, read_prompts, serve
 from feinschliff.starting import NotStarted, start
 from feinschliff.terminal import offers
@@ -81,6 +82,14 @@ def parser() -> argparse.ArgumentParser:
     score.add_argument("--prompt", required=True, metavar="TEXT", help="what the answers answer")
     score.add_argument(
         "--completion", action="append", required=True, metavar="TEXT", help="an answer; said again for each"
+    )
+    classify = _command(commands, "classify", "which labels fit texts: label and probability", model)
+    embed = _command(commands, "embed", "texts as vectors", model)
+    fills = _command(commands, "fill", "fill the gaps of texts; ___ stands for what is missing", model)
+    for asked in (classify, embed, fills):
+        asked.add_argument("--text", action="append", required=True, metavar="TEXT", help="a text; said again for each")
+    fills.add_argument(
+        "--n", type=int, default=1, metavar="N", help="so many ways to fill each; %(default)s by default"
     )
     answers = _command(commands, "answer", "answer a file of prompts", model)
     answers.add_argument("--prompts", type=Path, required=True, metavar="FILE", help="JSONL with id and prompt")
@@ -207,6 +216,17 @@ def _score(options: argparse.Namespace) -> int:
     return 0
 
 
+def _texts(options: argparse.Namespace) -> int:
+    """One of the verbs that ask nothing but texts."""
+    verb, opened = options.command, _opened(options)
+    if not hasattr(opened, verb):
+        raise ModelNotOpened(f"{options.model} cannot {verb}; it can {', '.join(verbs_of(opened)) or 'nothing'}")
+    found = getattr(opened, verb)(options.text, **({"n": options.n} if verb == "fill" else {}))
+    name = {"classify": "labels", "embed": "vectors", "fill": "texts"}[verb]
+    print(json.dumps({name: plain(found.tolist() if hasattr(found, "tolist") else found)}), flush=True)
+    return 0
+
+
 def _answer(options: argparse.Namespace) -> int:
     prompts = read_prompts(options.prompts)
     best_of = _best_of(options)
@@ -278,6 +298,9 @@ COMMANDS = {
     "train": _train,
     "describe": _describe,
     "score": _score,
+    "classify": _texts,
+    "embed": _texts,
+    "fill": _texts,
     "answer": _answer,
     "serve": _serve,
     "new": _new,

@@ -15,6 +15,8 @@ import signal
 import sys
 import time
 import traceback
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -26,9 +28,9 @@ from feinschliff.filling import WrongSetting, fill, whole
 from feinschliff.manager import Registry, load
 from feinschliff.model import MODEL_FILE, AnyModel, ModelNotOpened, Opening, open_model, resolve, verbs_of
 from feinschliff.ranks import scratch, share
-from feinschliff.rows import RowError, WrongKind, read_rows
+from feinschliff.rows import RowError, WrongKind, kind_of, read_rows
 from feinschliff.run import Run, Stop, all_ranks, emit, plain, this_rank
-from feinschliff.trainer import API_VERSION, NeedsNotMet, Trainer
+from feinschliff.trainer import API_VERSION, NeedsNotMet, Trainer, roles_from, verbs_from
 
 EXIT = {"succeeded": 0, "failed": 1, "needs-not-met": 2, "stopped": 3}
 PR_SET_PDEATHSIG = 1
@@ -199,7 +201,7 @@ def _work(folder: Path, out: Path, job: JobFile, registry: Registry, stop: Stop)
     if all_ranks() > trainer.ranks:
         raise JobError(f"{trainer.title} shares its work among {trainer.ranks} processes at most, not {all_ranks()}")
     rows = {split: folder / path for split, path in job.rows.items()}
-    _check_rows(trainer, rows)
+    kinds = _check_rows(trainer, rows)
     if this_rank() == 0:
         _remove(folder / "model")  # of an attempt that did not finish
     opening = Opening(
@@ -215,12 +217,14 @@ def _work(folder: Path, out: Path, job: JobFile, registry: Registry, stop: Stop)
             raise NeedsNotMet(f"no model was given for the role {role!r}")
         asked = job.models[role]
         model = open_model(asked.ref, opening, registry, folder / asked.folder if asked.folder else None)
-        verb = {**trainer.needs.models, **trainer.needs.may_use}.get(role)
-        if verb and verb not in verbs_of(model):
-            raise NeedsNotMet(
-                f"the role {role!r} needs a model that can {verb}; "
-                f"{asked.ref} can {', '.join(verbs_of(model)) or 'nothing'}"
-            )
+        for kind in kinds:
+            verb = roles_from(trainer.needs.model_dump(), kind).get(role)
+            if verb and verb not in verbs_of(model):
+                of_kind = f", with {kind} rows," if kind in trainer.needs.models_from else ""
+                raise NeedsNotMet(
+                    f"the role {role!r}{of_kind} needs a model that can {verb}; "
+                    f"{asked.ref} can {', '.join(verbs_of(model)) or 'nothing'}"
+                )
         return model
 
     run = Run(
@@ -250,32 +254,45 @@ def _work(folder: Path, out: Path, job: JobFile, registry: Registry, stop: Stop)
         return "succeeded", {}
     if not (folder / "model").is_dir():
         raise JobError(f"the trainer {trainer.name} returned without saving a model")
-    _describe_model(folder, job, trainer, registry)
+    _describe_model(folder, job, trainer, registry, kinds)
     for name in ("checkpoints", "dataset-cache"):  # only a run that did not finish is resumed, and both are large
         _remove(folder / name)
     return "succeeded", numbers
 
 
-def _check_rows(trainer: Trainer, rows: dict[str, Path]) -> None:
+def _check_rows(trainer: Trainer, rows: dict[str, Path]) -> list[str]:
+    """The kinds of rows it will train on, in the order in which the trainer names them; NeedsNotMet where there are too few."""
     if "train" not in rows:
         raise NeedsNotMet("the job names no rows to train on")
-    count = sum(1 for _ in read_rows(rows["train"], trainer.needs.rows))
-    if count < trainer.needs.at_least:
+    there, tasks = Counter[str | None](), set[str]()
+    for row in read_rows(rows["train"], trainer.needs.rows):
+        there[kind_of(row)] += 1
+        tasks.add(row.get("task") or "")
+    if there.total() < trainer.needs.at_least:
         raise NeedsNotMet(
             f"{trainer.title} needs at least {trainer.needs.at_least} rows to train on "
-            f"({' or '.join(trainer.needs.rows)}); this snapshot has {count}"
+            f"({' or '.join(trainer.needs.rows)}); this snapshot has {there.total()}"
         )
+    if len(tasks) < trainer.needs.tasks:
+        raise NeedsNotMet(
+            f"{trainer.title} needs rows of at least {trainer.needs.tasks} tasks; the training rows name "
+            f"{', '.join(sorted(tasks - {''})) or 'none'}"
+        )
+    return [kind for kind in trainer.needs.rows if there[kind]]
 
 
-def _describe_model(folder: Path, job: JobFile, trainer: Trainer, registry: Registry) -> None:
+def _describe_model(folder: Path, job: JobFile, trainer: Trainer, registry: Registry, kinds: Sequence[str]) -> None:
+    """Of rows of several kinds the model has the verbs that each of them gives."""
     owner = registry.owner(trainer.name)
     base = job.models.get("base")
+    listed = trainer.model_dump(include={"needs", "yields", "yields_from"})
+    verbs = [verb for verb in verbs_from(listed) if all(verb in verbs_from(listed, kind) for kind in kinds)]
     about = {
         "api": API_VERSION,
         "trainer": trainer.name,
         "trainer_version": owner.version,
         "opens": trainer.opens,
-        "yields": list(trainer.yields),
+        "yields": verbs,
         "plugins": job.plugins or [owner.module],
         "entry_points": job.entry_points,
         "run": job.run,

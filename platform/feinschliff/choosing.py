@@ -13,6 +13,7 @@ from typing import Any
 
 from feinschliff.filling import meant, unknown
 from feinschliff.finding import Found, NotFound, find, importing, installed, is_path
+from feinschliff.trainer import roles_from
 
 TINY = {"generate": "tiny:causal", "embed": "tiny:encoder"}  # what fills a role where a plugin brings `tiny:`
 
@@ -155,10 +156,12 @@ def _filled(given: dict[str, Any], chosen: Chosen) -> dict[str, Any]:
     return whole
 
 
-def models(wish: Wish, chosen: Chosen) -> dict[str, str]:
-    """Role -> model of those that were named, with tiny ones in roles that must be filled and were not."""
-    needed = chosen.about["needs"]["models"]
-    roles = {**needed, **chosen.about["needs"]["may_use"]}
+def models(wish: Wish, chosen: Chosen, kind: str) -> dict[str, str]:
+    """Role -> model of those that were named, with tiny ones in roles that must be filled and were not.
+
+    `kind` is that of the rows: a role may ask another verb for it.
+    """
+    needed, roles = (roles_from(chosen.about["needs"], kind, optional=optional) for optional in (False, True))
     found: dict[str, str] = {}
     for one in wish.models:
         role, equals, ref = one.partition("=")

@@ -7,6 +7,7 @@ the platform, which import no plugin, as a process: `python -m feinschliff.filli
 import json
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -52,10 +53,26 @@ def faults_of(error: ValidationError, known: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for fault in error.errors():
         said = re.sub(r"^(Value error|Assertion failed), ", "", fault["msg"])
-        named = (word for word in re.findall(r"\w+", said) if word in there)
-        where = str(fault["loc"][0]) if fault["loc"] else next(named, "")
-        found.setdefault(where, said)
+        found.setdefault(str(fault["loc"][0]) if fault["loc"] else _named(said, there), said)
     return found
+
+
+def odd(config: type[BaseModel], given: Mapping[str, Any]) -> tuple[BaseModel, dict[str, str]]:
+    """The whole settings, and setting -> what its own validators find odd about it (`warnings.warn`), yet would take."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        filled = fill(config, given)
+    found: dict[str, str] = {}
+    for one in caught:
+        if one.category is UserWarning:
+            found.setdefault(_named(str(one.message), _names(config)), str(one.message))
+    return filled, found
+
+
+def _named(sentence: str, known: Iterable[str]) -> str:
+    """The first setting that a sentence names, or nothing."""
+    there = set(known)
+    return next((word for word in re.findall(r"\w+", sentence) if word in there), "")
 
 
 def whole(config: BaseModel) -> dict[str, Any]:
@@ -88,14 +105,16 @@ def _names(config: type[BaseModel]) -> set[str]:
 
 
 def main() -> int:
-    """Answers {"config": the whole settings} or {"error": a sentence, "faults": {setting: what is wrong with it}}.
+    """Answers {"config": the whole settings, "warnings": {setting: what is odd about it}}, or {"error": a sentence, "faults":
+    {setting: what is wrong with it}}.
 
     Plugins may print, so the answer is the last line.
     """
     asked = json.load(sys.stdin)
     trainer = load(asked["plugins"], entry_points=asked.get("entry_points", True)).trainers[asked["trainer"]]
     try:
-        answer: dict[str, Any] = {"config": whole(fill(trainer.config, asked["config"]))}
+        filled, found = odd(trainer.config, asked["config"])
+        answer: dict[str, Any] = {"config": whole(filled), "warnings": found}
     except WrongSetting as wrong:
         answer = {"error": str(wrong), "faults": wrong.faults}
     sys.stdout.write("\n" + json.dumps(answer) + "\n")

@@ -25,7 +25,7 @@ from feinschliff.trainer import API_VERSION, Record, Trainer, validates
 
 GROUP = "feinschliff"
 PREFIX = "feinschliff_"
-SHOWN = ("name", "title", "summary", "family", "needs", "yields", "resumable", "ranks")
+SHOWN = ("name", "title", "summary", "family", "needs", "yields", "yields_from", "explains", "resumable", "ranks")
 HEAVY = ("torch", "transformers", "tensorflow", "jax", "django")
 #: stands in the site-packages of an environment of a plugin's own: only what is installed beside it counts there
 ENVIRONMENT_MARK = "feinschliff_environment.pth"

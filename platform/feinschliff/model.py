@@ -60,7 +60,7 @@ class Classifies(Protocol):
 @runtime_checkable
 class Fills(Protocol):
     def fill(self, texts: Sequence[str], n: int = 1) -> list[list[str]]:
-        """For each text with missing parts, `n` completed texts."""
+        """For each text with missing parts, `n` completed texts, the likeliest first. Three underscores are a missing part."""
 
 
 def verbs_of(model: object) -> list[str]:

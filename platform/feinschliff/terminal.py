@@ -203,6 +203,7 @@ def offers(listing: dict[str, Any]) -> list[str]:
                 f"if you like, a model that can {verb} ({role})" for role, verb in one["needs"]["may_use"].items()
             ]
             lines.append(f"        from {', '.join(takes)}; makes a model that can {', '.join(one['yields'])}")
+            lines += [f"        {told}" for told in _by_kind(one)]
             lines += [
                 f"        {name}: {_setting(about)}" for name, about in one["schema"].get("properties", {}).items()
             ]
@@ -214,6 +215,17 @@ def offers(listing: dict[str, Any]) -> list[str]:
     for one in listing["refusals"]:
         lines.append(f"refused: {one['plugin']}: {one['reason']} (tell {one['author']})")
     return lines or ["No plugin is installed; --plugin MODULE names one that is not."]
+
+
+def _by_kind(trainer: dict[str, Any]) -> list[str]:
+    """What is different for a kind of rows: the verb that it asks of a model, and those that it gives."""
+    asked, given = trainer["needs"].get("models_from") or {}, trainer.get("yields_from") or {}
+    lines = []
+    for kind in dict.fromkeys([*asked, *given]):
+        parts = [f"a model that can {verb} ({role})" for role, verb in asked.get(kind, {}).items()]
+        parts += [f"makes one that can {', '.join(given[kind])}"] if kind in given else []
+        lines.append(f"with {kind} rows: {'; '.join(parts)}")
+    return lines
 
 
 def _setting(about: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ heavy is named by string (`train`, `opens`), so that listing a trainer never loa
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import (
@@ -83,6 +83,13 @@ class Needs(BaseModel):
     may_use: Mapping[str, str] = Field(
         default={}, description="role -> verb, of models it does more with where one is given and works without"
     )
+    models_from: Mapping[str, Mapping[str, str]] = Field(
+        default={},
+        description="row kind -> {role: verb}, for roles above that ask another verb where rows of that kind are learned from",
+    )
+    tasks: int = Field(
+        default=1, ge=1, le=1000, description="different tasks that its training rows must name in `task`"
+    )
     gpu: bool = Field(default=False, description="it cannot work on a CPU")
     bytes_per_parameter: int = Field(
         default=16,
@@ -107,6 +114,23 @@ class Needs(BaseModel):
                 raise ValueError(f"role {role!r} asks for {verb!r}; a role is a slug, a verb one of {list(VERBS)}")
         return models
 
+    @field_validator("models_from")
+    @classmethod
+    def _known_verbs_from(cls, models: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+        for asked in models.values():
+            cls._known_verbs(asked)
+        return models
+
+    @model_validator(mode="after")
+    def _from_what_it_learns(self) -> "Needs":
+        _check_kinds("models_from", self.models_from, self.rows)
+        unknown = sorted(
+            {role for asked in self.models_from.values() for role in asked} - {*self.models, *self.may_use}
+        )
+        if unknown:
+            raise ValueError(f"models_from has the roles {unknown}, which stand neither in models nor in may_use")
+        return self
+
     @model_validator(mode="after")
     def _a_role_stands_once(self) -> "Needs":
         both = sorted(set(self.models) & set(self.may_use))
@@ -115,10 +139,54 @@ class Needs(BaseModel):
         return self
 
 
+def _check_kinds(name: str, kinds: Iterable[str], rows: Sequence[str]) -> None:
+    others = [kind for kind in kinds if kind not in rows]
+    if others:
+        raise ValueError(f"{name} names {others}, which it does not learn from; needs.rows has {list(rows)}")
+
+
+def verbs_from(trainer: Mapping[str, Any], kind: str = "") -> list[str]:
+    """The verbs of the model that a listed trainer makes of rows of a kind; without one: every verb that some kind gives."""
+    given: Mapping[str, Sequence[str]] = trainer.get("yields_from") or {}
+    if kind:
+        return list(given.get(kind, trainer["yields"]))
+    named = [given.get(one, trainer["yields"]) for one in trainer["needs"]["rows"]]
+    return list(dict.fromkeys(verb for verbs in named for verb in verbs))
+
+
+def roles_from(needs: Mapping[str, Any], kind: str = "", *, optional: bool = True) -> dict[str, str]:
+    """Role -> verb that a listed trainer's needs ask for where it learns from rows of a kind, the needed roles first.
+
+    Without a kind: as `models` and `may_use` have them. `optional` False: only the roles that must be filled.
+    """
+    roles = {**needs["models"], **((needs.get("may_use") or {}) if optional else {})}
+    given: Mapping[str, str] = (needs.get("models_from") or {}).get(kind) or {}
+    return {role: given.get(role, verb) for role, verb in roles.items()}
+
+
 class NoSettings(BaseModel):
     """The config of a trainer that has nothing to set."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class Explained(BaseModel):
+    """What a number or a curve means, for people who did not write the trainer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = Field(min_length=1, max_length=80, description="what people call it")
+    description: str = Field(default="", max_length=400, description="how it is to be read, in a sentence or two")
+    better: Literal["", "higher", "lower"] = Field(
+        default="", description="which way is good; empty where neither is, or it depends"
+    )
+
+
+def explanation(explains: Mapping[str, Any], name: str) -> str:
+    """The key under which a number is explained: its own name, else the longest beginning before a slash; or nothing."""
+    while name and name not in explains:
+        name = name.rpartition("/")[0]
+    return name
 
 
 class Trainer(Record):
@@ -134,6 +202,14 @@ class Trainer(Record):
     train: str = Field(description="package.module:function, called with one Run, returns the final numbers")
     opens: str = Field(description="package.module:function, called with a model folder, returns the model")
     yields: tuple[str, ...] = Field(description="verbs of the model it makes")
+    yields_from: Mapping[str, tuple[str, ...]] = Field(
+        default={},
+        description="row kind -> verbs, for kinds from which it makes a model with other verbs than `yields`",
+    )
+    explains: Mapping[str, Explained] = Field(
+        default={},
+        description="name of a number or curve, or its beginning before a slash -> what it means; the most telling first",
+    )
     resumable: bool = Field(default=False, description="a killed run goes on from its checkpoint to the same numbers")
     ranks: int = Field(default=1, ge=1, le=1024, description="the most processes that can share its work (torchrun)")
 
@@ -145,6 +221,18 @@ class Trainer(Record):
         if not verbs or any(verb not in VERBS for verb in verbs):
             raise ValueError(f"yields {list(verbs)}; the verbs are {list(VERBS)}")
         return verbs
+
+    @field_validator("yields_from")
+    @classmethod
+    def _yields_verbs_from(cls, verbs: Mapping[str, tuple[str, ...]]) -> Mapping[str, tuple[str, ...]]:
+        for named in verbs.values():
+            cls._yields_verbs(named)
+        return verbs
+
+    @model_validator(mode="after")
+    def _yields_from_what_it_learns(self) -> "Trainer":
+        _check_kinds("yields_from", self.yields_from, self.needs.rows)
+        return self
 
     @field_validator("config")
     @classmethod

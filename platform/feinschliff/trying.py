@@ -33,7 +33,7 @@ def try_out(wish: Wish) -> int:
     chosen = choose(wish)
     train, heldout = read_and_split(wish, chosen.about)
     _enough(wish, chosen.about, len(train), len(heldout))
-    job = _job(wish, chosen)
+    job = _job(wish, chosen, kind_of(train[0]) or "")
     folder = _folder(wish, job, train, heldout)
     told = f"{chosen.about['title']}: {len(train)} rows to learn from, {len(heldout)} held out. The run is in {_short(folder)}"
     sys.stdout.write(told + "\n")
@@ -81,14 +81,14 @@ def _rows(path: Path, about: dict[str, Any]) -> list[Row]:
         raise NotTried("; ".join([f"{error}", *ways, "nothing was done"])) from None
 
 
-def _job(wish: Wish, chosen: Chosen) -> dict[str, Any]:
+def _job(wish: Wish, chosen: Chosen, kind: str) -> dict[str, Any]:
     return {
         "api": API_VERSION,
         "run": "try",
         "trainer": chosen.about["name"],
         "config": settings(wish.settings, chosen),
         "seed": wish.seed,
-        "models": {role: {"ref": ref} for role, ref in models(wish, chosen).items()},
+        "models": {role: {"ref": ref} for role, ref in models(wish, chosen, kind).items()},
         "rows": {"train": "train.jsonl", "heldout": "heldout.jsonl"},
         "plugins": chosen.modules,
         "weights": str(wish.weights.resolve()),

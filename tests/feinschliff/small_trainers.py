@@ -27,6 +27,16 @@ def feinschliff_trainers() -> Iterator[Trainer]:
     yield _trainer("texts", "text", ("generate", "fill"))
     yield _trainer("spoilt", "text", ("generate",))
     yield _trainer("silent", "text", ("generate",))
+    yield _of_both("either", ("classify", "embed"))
+    yield _of_both("boaster", ("classify", "score"))
+
+
+def _of_both(name: str, verbs: tuple[str, ...]) -> Trainer:
+    """Learns from texts and from labels, and makes a model of other verbs of each."""
+    return Trainer(
+        api=1, name=name, title=name, summary="Learns.", family="supervised", needs=Needs(rows=("text", "label")),
+        train=f"{__name__}:either", opens=f"{__name__}:opened", yields=("generate", "fill"), yields_from={"label": verbs},
+    )  # fmt: skip
 
 
 def _save(run: Run, value: object) -> None:
@@ -52,6 +62,14 @@ def majority(run: Run) -> dict[str, Any]:
 def texts(run: Run) -> dict[str, Any]:
     _save(run, {"said": run.rows("train")[0]["text"]})
     return {"loss/untrained": 3.0, "loss/heldout": 1.0, "kl/untrained": 1.0}
+
+
+def either(run: Run) -> dict[str, Any]:
+    return texts(run) if "text" in run.rows("train")[0] else labels(run)
+
+
+def opened(folder: Path) -> object:
+    return (Texts if "said" in json.loads((folder / "learned.json").read_text("utf-8")) else Words)(folder)
 
 
 def spoilt(run: Run) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The conformance checks: a trainer that keeps the contract passes, and each that breaks it is named by the right check."""
 
+import json
 import subprocess
 import sys
 import unittest
@@ -10,7 +11,9 @@ from unittest import SkipTest
 import pytest
 
 from feinschliff.checks import CHECKS, Failed, check_plugin, conformance, plugin_checks, worlds
+from feinschliff.checks.bench import Bench
 from feinschliff.checks.watching import is_loopback
+from feinschliff.model import MODEL_FILE
 from feinschliff.rows import ROW_KINDS, check_row
 from tests.feinschliff.bad_trainers import FAULTS
 
@@ -101,6 +104,22 @@ def test_trainers_of_other_verbs_are_measured_by_what_they_promise(trainer: str,
     else:
         learns()
         others[f"{trainer}:verbs"]()
+
+
+def test_a_trainer_that_makes_other_models_of_other_rows_is_asked_for_the_verbs_of_each() -> None:
+    small = dict(plugin_checks(str(Path(__file__).with_name("small_trainers.py"))))
+    for check in ("learns_from_text", "learns_from_label", "verbs", "reopens"):
+        small[f"either:{check}"]()
+    with pytest.raises(Failed, match="it yields score, which its model lacks; that can embed, classify"):
+        small["boaster:verbs"]()
+    bench = Bench(str(Path(__file__).with_name("small_trainers.py")))
+    model = bench.trained("either", "labels", kind="label").folder / "model"
+    assert json.loads((model / MODEL_FILE).read_text("utf-8"))["yields"] == ["classify", "embed"]
+    plugin = f"--plugin={bench.modules[0]}"
+    asked = bench.python("classify", str(model), plugin, "--text", "purrs whiskers", "--text", "barks bone")
+    assert [max(one, key=one.get) for one in json.loads(asked.stdout)["labels"]] == ["cat", "dog"]
+    refused = bench.python("fill", str(model), plugin, "--text", "The sea is ___.")
+    assert (refused.status, "cannot fill; it can embed, classify" in refused.stderr) == (1, True)
 
 
 def test_a_plugin_that_cannot_be_loaded_fails_with_the_reason(tmp_path: Path) -> None:

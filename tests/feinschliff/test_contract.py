@@ -10,9 +10,11 @@ import pytest
 from pydantic import BaseModel, Field, ValidationError
 
 import feinschliff
-from feinschliff import API_VERSION, Needs, Trainer
+from feinschliff import API_VERSION, Needs, NeedsNotMet, Trainer
+from feinschliff.checks import worlds
+from feinschliff.child import _check_rows
 from feinschliff.manager import schema_of
-from feinschliff.trainer import config_faults
+from feinschliff.trainer import config_faults, roles_from, verbs_from
 
 ROOT = Path(__file__).resolve().parents[2]
 PLATFORM = Path(feinschliff.__file__).resolve().parents[1]
@@ -24,6 +26,7 @@ BUILT_INS = (
     "plugins.ppo",
     "plugins.preference",
     "plugins.supervised",
+    "plugins.self_supervised",
     "plugins.local_launcher",
 )
 
@@ -102,11 +105,52 @@ def test_a_whole_record_is_accepted_and_frozen() -> None:
         ({"yields": ("fly",)}, "verbs"),
         ({"family": "magic"}, "family"),
         ({"colour": "red"}, "colour"),
+        ({"yields_from": {"text": ("fly",)}}, "verbs"),
+        ({"yields_from": {"label": ("score",)}}, "yields_from names \\['label'\\], which it does not learn from"),
     ],
 )
 def test_a_bad_record_is_refused_with_the_reason(change: dict[str, Any], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         Trainer(**record(**change))
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"label": {"base": "embed"}}, "models_from names \\['label'\\], which it does not learn from"),
+        ({"text": {"judge": "score"}}, "stand neither in models nor in may_use"),
+        ({"text": {"base": "fly"}}, "role 'base' asks for 'fly'"),
+    ],
+)
+def test_what_a_role_is_asked_for_by_kind_of_rows_is_checked(asked: dict[str, dict[str, str]], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        Needs(rows=("text",), models={"base": "generate"}, models_from=asked)
+
+
+def test_verbs_and_roles_follow_the_kind_of_rows() -> None:
+    needs = Needs(
+        rows=("demonstration", "label"),
+        models={"base": "generate"},
+        may_use={"judge": "score"},
+        models_from={"label": {"base": "embed"}},
+    )
+    trainer = Trainer(**record(needs=needs, yields=("generate", "embed"), yields_from={"label": ("classify", "embed")}))
+    listed = json.loads(trainer.model_dump_json(include={"needs", "yields", "yields_from"}))
+    assert verbs_from(listed, "demonstration") == ["generate", "embed"]
+    assert verbs_from(listed, "label") == ["classify", "embed"]
+    assert verbs_from(listed) == ["generate", "embed", "classify"]
+    assert roles_from(listed["needs"], "label") == {"base": "embed", "judge": "score"}
+    assert roles_from(listed["needs"], "demonstration", optional=False) == {"base": "generate"}
+
+
+def test_a_run_refuses_rows_that_name_too_few_tasks(tmp_path: Path) -> None:
+    trainer = Trainer(**record(needs=Needs(rows=("label",), tasks=2)))
+    rows = tmp_path / "train.jsonl"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in worlds.rows("label", 4, 1)), "utf-8")
+    with pytest.raises(NeedsNotMet, match="rows of at least 2 tasks; the training rows name none"):
+        _check_rows(trainer, {"train": rows})
+    rows.write_text("".join(json.dumps(row) + "\n" for row in worlds.rows("label", 4, 1, tasks=2)), "utf-8")
+    assert _check_rows(trainer, {"train": rows}) == ["label"]
 
 
 def test_a_record_without_an_api_version_is_refused() -> None:

@@ -1,11 +1,12 @@
 """Filling in settings: what is wrong stands at the setting where something can be done about it."""
 
+import warnings
 from typing import Annotated, Any
 
 import pytest
 from pydantic import AfterValidator, BaseModel, Field, field_validator, model_validator
 
-from feinschliff.filling import WrongSetting, fill
+from feinschliff.filling import WrongSetting, fill, odd
 from feinschliff.trainer import validates
 
 
@@ -70,3 +71,29 @@ def test_all_faults_are_named_at_once() -> None:
 )
 def test_whether_a_schema_says_all_is_known_beforehand(config: type[BaseModel], true: bool) -> None:
     assert validates(config) == true
+
+
+class Warned(Plain):
+    @model_validator(mode="after")
+    def _usual(self) -> "Warned":
+        if self.batch > 50:
+            warnings.warn(f"a batch of {self.batch} is large for steps ({self.steps})", stacklevel=2)
+        if self.steps > 50:
+            warnings.warn("that is much", stacklevel=2)
+            warnings.warn("nobody should hear of this", DeprecationWarning, stacklevel=2)
+        return self
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, {}),
+        ({"batch": 51}, {"batch": "a batch of 51 is large for steps (4)"}),
+        ({"steps": 51}, {"": "that is much"}),
+    ],
+)
+def test_what_is_odd_is_told_at_the_setting_that_it_names_and_taken_all_the_same(
+    given: dict[str, Any], told: dict[str, str]
+) -> None:
+    filled, found = odd(Warned, given)
+    assert (filled, found) == (Warned.model_construct(**{"steps": 4, "batch": 2, **given}), told)

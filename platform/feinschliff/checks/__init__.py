@@ -42,7 +42,7 @@ CHECKS = {
     "refuses_few": "too few rows end it with exit status 2, needs not met",
     "refuses_wrong": "rows of another kind do too",
     "reopens": "the saved model, opened twice, says the same",
-    "verbs": "every verb in `yields` works on empty, long (20 kB) and non-Latin text",
+    "verbs": "every verb in `yields`, and of each kind in `yields_from`, works on empty, long (20 kB) and non-Latin text",
 }
 OF_A_TRAINER: dict[str, Callable[[Bench, str], None]] = {
     "settings": settings_explain_themselves,
@@ -63,8 +63,8 @@ def plugin_checks(plugin: str, **options: Any) -> Iterator[tuple[str, Check]]:  
     """(name, function) of every check; the function raises Failed, or unittest.SkipTest with a word on why.
 
     `plugin` is a module, an installed plugin, a file or a folder. Options: `config={"my-trainer": {"epochs": 1}}` makes it
-    quick, `models={"base": "local:..."}` fills roles, `also=["plugins.base_models"]` loads plugins that bring models,
-    `kills=3` says how often a run is killed, `timeout=300` how many seconds one process may take.
+    quick, `models={"base": "local:..."}` fills roles (`"base:label"`: with rows of that kind), `also=["plugins.base_models"]`
+    loads plugins that bring models, `kills=3` says how often a run is killed, `timeout=300` how many seconds a process may take.
     """
     bench = Bench(plugin, **options)
     yield "lists", partial(listing_is_light_and_quick, bench)

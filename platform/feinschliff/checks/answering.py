@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from feinschliff.checks import worlds
-from feinschliff.checks.bench import Bench, Ended, must
+from feinschliff.checks.bench import Bench, must
+from feinschliff.trainer import verbs_from
 
 LONG = "a word of many, " * 1280  # 20 kB
 FOREIGN = "\u0645\u0631\u062d\u0628\u0627 \u4f60\u597d \u0928\u092e\u0938\u094d\u0924\u0947 \U0001f600 a\u0301"
@@ -53,15 +54,21 @@ SHAPES: dict[str, tuple[Callable[[Answer], bool], str]] = {
 }
 
 
-def _trained(bench: Bench, trainer: str) -> Ended:
-    kind = bench.about(trainer)["needs"]["rows"][0]
-    return bench.trained(trainer, f"from-{kind}", kind=kind)
+def _kinds(bench: Bench, trainer: str) -> list[str]:
+    """A kind of rows for each sort of model it makes: the first, and those that give other verbs."""
+    about = bench.about(trainer)
+    return list(dict.fromkeys([about["needs"]["rows"][0], *about.get("yields_from", {})]))
 
 
 def saved_and_opened_twice_says_the_same(bench: Bench, trainer: str) -> None:
-    ended = _trained(bench, trainer)
+    for kind in _kinds(bench, trainer):
+        _says_the_same(bench, trainer, kind)
+
+
+def _says_the_same(bench: Bench, trainer: str, kind: str) -> None:
+    ended = bench.trained(trainer, f"from-{kind}", kind=kind)
     text = worlds.rows("text", 1, 4)[0]["text"]
-    verbs = bench.about(trainer)["yields"]
+    verbs = verbs_from(bench.about(trainer), kind)
     asked = [{"verb": verb, "args": _request(verb, text)} for verb in verbs]
     first, second = (list(bench.serve(ended, asked))[1:] for _ in range(2))
     for verb, one, other in zip(verbs, first, second, strict=True):
@@ -73,8 +80,13 @@ def saved_and_opened_twice_says_the_same(bench: Bench, trainer: str) -> None:
 
 def every_verb_takes_every_text(bench: Bench, trainer: str) -> None:
     """A long text may be refused with a ValueError that says so (half of it must not be judged); nothing else may be."""
-    ended = _trained(bench, trainer)
-    verbs = bench.about(trainer)["yields"]
+    for kind in _kinds(bench, trainer):
+        _takes_every_text(bench, trainer, kind)
+
+
+def _takes_every_text(bench: Bench, trainer: str, kind: str) -> None:
+    ended = bench.trained(trainer, f"from-{kind}", kind=kind)
+    verbs = verbs_from(bench.about(trainer), kind)
     cases = [(verb, name) for verb in verbs for name in TEXTS]
     ready, *answers = bench.serve(ended, [{"verb": verb, "args": _request(verb, TEXTS[name])} for verb, name in cases])
     lacking = [verb for verb in verbs if verb not in ready["verbs"]]

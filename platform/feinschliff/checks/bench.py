@@ -25,7 +25,7 @@ from feinschliff.choosing import TINY
 from feinschliff.finding import find, importing
 from feinschliff.launcher import PASSED
 from feinschliff.model import MODEL_FILE
-from feinschliff.trainer import API_VERSION
+from feinschliff.trainer import API_VERSION, roles_from
 
 TRAIN_ROWS, HELDOUT_ROWS = 160, 60
 TIMES = ("seconds", "speed")  # numbers so named may differ between equal runs
@@ -175,8 +175,9 @@ class Bench:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         count = max(TRAIN_ROWS, about["needs"]["at_least"]) if rows is None else rows
-        write_rows(folder / "train.jsonl", worlds.rows(kind, count, 1))
-        write_rows(folder / "heldout.jsonl", worlds.rows(kind, HELDOUT_ROWS, 2))
+        tasks = about["needs"].get("tasks", 1)
+        write_rows(folder / "train.jsonl", worlds.rows(kind, count, 1, tasks))
+        write_rows(folder / "heldout.jsonl", worlds.rows(kind, HELDOUT_ROWS, 2, tasks))
         job: Job = {
             "api": API_VERSION,
             "run": "checks",
@@ -184,7 +185,7 @@ class Bench:
             "config": dict(self.config.get(trainer, {})),
             "seed": seed,
             "rows": {"train": "train.jsonl", "heldout": "heldout.jsonl"},
-            "models": {role: {"ref": ref} for role, ref in self.cast(about["needs"]).items()},
+            "models": {role: {"ref": ref} for role, ref in self.cast(about["needs"], kind).items()},
             "plugins": self.modules,
             "weights": str(self.folder / "weights"),
             "resources": {"device": "cpu"},
@@ -192,14 +193,19 @@ class Bench:
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         return folder
 
-    def cast(self, needs: Mapping[str, Any]) -> dict[str, str]:
-        """Who plays which role: those that must be filled, and of those that may be only what was named."""
-        named = {role: self.models[role] for role in needs.get("may_use", {}) if role in self.models}
-        return {role: self.model_for(role, verb) for role, verb in needs["models"].items()} | named
+    def cast(self, needs: Mapping[str, Any], kind: str) -> dict[str, str]:
+        """Who plays which role: those that must be filled, and of those that may be only what was named.
+
+        A model that was named by role and row kind (`base:label`) comes before one that was named by role alone.
+        """
+        given = self.models | {
+            role: ref for name, ref in self.models.items() for role, _, of in [name.partition(":")] if of == kind
+        }
+        named = {role: given[role] for role in needs.get("may_use", {}) if role in given}
+        needed = roles_from(needs, kind, optional=False)
+        return {role: given.get(role) or self.model_for(role, verb) for role, verb in needed.items()} | named
 
     def model_for(self, role: str, verb: str) -> str:
-        if role in self.models:
-            return self.models[role]
         ref, schemes = TINY.get(verb, ""), [name for source in self.listing["models"] for name in source["schemes"]]
         if ref and "tiny" in schemes:
             return ref

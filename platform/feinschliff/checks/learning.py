@@ -6,10 +6,12 @@ from unittest import SkipTest
 
 from feinschliff.checks import worlds
 from feinschliff.checks.bench import Bench, Ended, must, why
+from feinschliff.trainer import verbs_from
 
 BETTER_THAN_CHANCE = 0.65  # of 150 held-out comparisons; a coin gets there once in 5,000 times
 PAIRS = 150
 COMPARED = ("ranking", "pair", "rating", "unpaired")
+About = dict[str, Any]  # a trainer as it is listed
 LOWER, HIGHER = ("loss", "perplexity"), ("accuracy", "reward", "score")
 
 
@@ -20,7 +22,8 @@ def learns(bench: Bench, trainer: str, kind: str) -> None:
     numbers = ended.result["numbers"]
     unusable = [name for name, value in numbers.items() if not isinstance(value, int | float | str | None)]
     must(not unusable, f"its final numbers {unusable} are no numbers")
-    judged = [verb(bench, ended, kind) for name, verb in JUDGED.items() if name in bench.about(trainer)["yields"]]
+    about = bench.about(trainer)
+    judged = [verb(bench, ended, kind, about) for name, verb in JUDGED.items() if name in verbs_from(about, kind)]
     if not any(judged) and not _reported_better(numbers):
         raise SkipTest(
             "it trains; whether it learned cannot be told from outside: report a pair of numbers such as loss/heldout "
@@ -28,7 +31,7 @@ def learns(bench: Bench, trainer: str, kind: str) -> None:
         )
 
 
-def _scores(bench: Bench, ended: Ended, kind: str) -> bool:
+def _scores(bench: Bench, ended: Ended, kind: str, about: About) -> bool:
     """Held-out answers of the planted truth, scored two by two; a constant gets a half of them right."""
     if kind not in COMPARED:
         return False
@@ -50,13 +53,13 @@ def _two(row: dict[str, Any]) -> dict[str, Any]:
     return {"prompt": row["prompt"], "completions": [row["chosen"], row["rejected"]]}
 
 
-def _classifies(bench: Bench, ended: Ended, kind: str) -> bool:
+def _classifies(bench: Bench, ended: Ended, kind: str, about: About) -> bool:
     if kind != "label":
         return False
-    rows = worlds.rows("label", PAIRS, 3)
+    rows = worlds.rows("label", PAIRS, 3, about["needs"].get("tasks", 1))
     answers = list(bench.serve(ended, [{"verb": "classify", "args": {"texts": [row["prompt"] for row in rows]}}]))[1:]
     must("result" in answers[0], f"it cannot classify the small world: {_errors(answers)}")
-    found = [max(one, key=one.__getitem__) for one in answers[0]["result"]]
+    found = [_likeliest(shares, row.get("task")) for shares, row in zip(answers[0]["result"], rows, strict=True)]
     right = sum(label == row["label"] for label, row in zip(found, rows, strict=True)) / PAIRS
     labels = [row["label"] for row in rows]
     majority = max(labels.count(label) for label in set(labels)) / PAIRS
@@ -67,7 +70,14 @@ def _classifies(bench: Bench, ended: Ended, kind: str) -> bool:
     return True
 
 
-JUDGED: dict[str, Callable[[Bench, Ended, str], bool]] = {"score": _scores, "classify": _classifies}
+def _likeliest(shares: dict[str, float], task: str | None) -> str:
+    """The label; of a model of several tasks, whose labels are called `task/label`, the one of this task."""
+    of_task = {name.removeprefix(f"{task}/"): share for name, share in shares.items() if name.startswith(f"{task}/")}
+    shares = of_task or shares
+    return max(shares, key=shares.__getitem__)
+
+
+JUDGED: dict[str, Callable[[Bench, Ended, str, About], bool]] = {"score": _scores, "classify": _classifies}
 
 
 def _reported_better(numbers: dict[str, Any]) -> bool:

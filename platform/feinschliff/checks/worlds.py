@@ -12,13 +12,17 @@ NOUNS = ("river", "stone", "bread", "letter", "garden", "window", "train", "pape
 COLOURS = ("red", "blue", "green", "white")
 SIGNS = {"cat": ("purrs", "whiskers", "mouse"), "dog": ("barks", "leash", "bone"), "bird": ("sings", "feather", "nest")}
 SHARES = (5, 3, 2)  # of cats, dogs and birds: the majority label is right in half of the rows
+WITH_TASKS = ("demonstration", "label")
 Rows = list[dict[str, Any]]
 
 
-def rows(kind: str, count: int, seed: int) -> Rows:
-    """`count` rows of a kind; the same seed gives the same rows everywhere."""
+def rows(kind: str, count: int, seed: int, tasks: int = 1) -> Rows:
+    """`count` rows of a kind; the same seed gives the same rows everywhere. With several tasks they take turns by name."""
     rng = random.Random(f"{kind}/{seed}")  # noqa: S311 - a made-up world, not a secret
-    return [{**MAKERS[kind](rng), "group": f"{seed}-{number}"} for number in range(count)]
+    made = [{**MAKERS[kind](rng), "group": f"{seed}-{number}"} for number in range(count)]
+    if tasks > 1 and kind in WITH_TASKS:
+        made = [{**row, "task": f"task-{1 + number % tasks}"} for number, row in enumerate(made)]
+    return made
 
 
 def answer(rng: random.Random, pleases: int) -> str:
