@@ -85,9 +85,9 @@ class Said:
     responses: int
 
 
-def of_project(project: Project) -> list[Measured]:
-    """Agreement on each question that can be compared, as it stands, over the newest 2,000 items that several judged."""
-    return _kept("project", project, lambda said: _measured(project, said))
+def of_project(project: Project, most: int = MOST_ITEMS) -> list[Measured]:
+    """Agreement on each question that can be compared, as it stands, over the newest items that several judged."""
+    return _kept("project", project, lambda said: _measured(project, said), most)
 
 
 def by_guidelines(project: Project) -> list[tuple[int, list[Measured]]]:
@@ -95,13 +95,13 @@ def by_guidelines(project: Project) -> list[tuple[int, list[Measured]]]:
     return _kept("guidelines", project, lambda said: _by_guidelines(project, said))
 
 
-def _kept(what: str, project: Project, make: Callable[[list[Said]], list[Any]]) -> list[Any]:
+def _kept(what: str, project: Project, make: Callable[[list[Said]], list[Any]], most: int = MOST_ITEMS) -> list[Any]:
     """What `make` finds in the project's voices; comparing thousands of them takes most of a second."""
     newest = Judgement.objects.filter(item__project=project).order_by("-id").values_list("id", flat=True).first()
-    key = f"agreement:{what}:{project.pk}:{project.schema_version}:{newest}"
+    key = f"agreement:{what}:{most}:{project.pk}:{project.schema_version}:{newest}"
     found: list[Any] | None = cache.get(key)
     if found is None:
-        said = _said(project)
+        said = _said(project, most=most)
         found = make(said)
         if len(said) >= WORTH_KEEPING:
             cache.set(key, found, KEPT_SECONDS)
@@ -149,9 +149,11 @@ def _monday(moment: datetime) -> date:
     return day - timedelta(days=day.weekday())
 
 
-def _said(project: Project, *, member: Membership | None = None, first: bool = False) -> list[Said]:
+def _said(
+    project: Project, *, member: Membership | None = None, first: bool = False, most: int = MOST_ITEMS
+) -> list[Said]:
     with connection.cursor() as cursor:
-        values = {"project": project.pk, "member": member.pk if member else 0, "first": first, "most": MOST_ITEMS}
+        values = {"project": project.pk, "member": member.pk if member else 0, "first": first, "most": most}
         cursor.execute(VOICES, values)
         rows = cursor.fetchall()
     return [Said(item, who, json.loads(answers), *rest) for item, who, answers, *rest in rows]

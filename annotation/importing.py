@@ -9,20 +9,23 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext
 
-from annotation import asking
+from annotation import asking, formats, labelling
 from annotation import mapping as mappings
-from annotation.formats import jsonl
+from annotation.formats import encodings, jsonl
 from annotation.formats.jsonl import Problem
 from annotation.kinds import BadAnswer, Rankable, Subject
 from annotation.mapping import Draft
@@ -56,6 +59,16 @@ class Lookup:
 
 
 @dataclass(frozen=True)
+class Source:
+    """A file to read: UTF-8, in one of the formats. `columns` name those of a table without a first row of names."""
+
+    file: BinaryIO
+    form: str = "jsonl"
+    columns: Sequence[str] = ()
+    lookups: Sequence[Lookup] = ()
+
+
+@dataclass(frozen=True)
 class Wanted:
     """What the project's questions take: how many responses, and who reads imported ranks."""
 
@@ -64,12 +77,16 @@ class Wanted:
     asked: str
     kind: Rankable | None
     written: asking.Asked | None = None  # who reads imported demonstrations
+    labels: Mapping[str, asking.Asked] = field(default_factory=dict)  # field -> who reads its labels
 
 
-def wanted_by(project: Project) -> Wanted:
+def wanted_by(project: Project, mapping: Mapping[str, str]) -> Wanted:
+    """`mapping` as `check_mapping` gives it."""
     (fewest, most), ranked = asking.limits(project), asking.ranked_question(project)
     asked = gettext(" with a ").join(question.kind.name for question in asking.questions_of(project))
-    return Wanted(fewest, most, asked, ranked[1] if ranked else None, asking.demonstrated_question(project))
+    fields = [path.strip() for path in mapping.get("label", "").split(",") if path.strip()]
+    labels = labelling.questions(project, fields)
+    return Wanted(fewest, most, asked, ranked[1] if ranked else None, asking.demonstrated_question(project), labels)
 
 
 def read_lookup(*, field: str, key: str, file: BinaryIO) -> Lookup:
@@ -92,9 +109,11 @@ def uploads() -> Path:
     return folder
 
 
-def receive(*, project: Project, name: str, chunks: Iterable[bytes], actor: User) -> Import:
-    """Keeps an uploaded file until its mapping is chosen. Raises ImportRefused for one that is empty or too large."""
-    path = uploads() / f"{uuid.uuid4().hex}.jsonl"
+def receive(
+    *, project: Project, name: str, chunks: Iterable[bytes], actor: User, encoding: str = encodings.UTF8
+) -> Import:
+    """Keeps an uploaded file, as UTF-8, until its mapping is chosen. Raises ImportRefused for one that cannot be read."""
+    path = uploads() / uuid.uuid4().hex
     digest, size = hashlib.sha256(), 0
     try:
         with path.open("xb") as out:
@@ -114,6 +133,7 @@ def receive(*, project: Project, name: str, chunks: Iterable[bytes], actor: User
                     )
                 digest.update(chunk)
                 out.write(chunk)
+        path = _readable(path, name, encoding)
         first_records(path, 1)
     except ImportRefused:
         path.unlink(missing_ok=True)
@@ -128,32 +148,62 @@ def receive(*, project: Project, name: str, chunks: Iterable[bytes], actor: User
     )
 
 
+def _readable(path: Path, name: str, encoding: str) -> Path:
+    """The uploaded file in UTF-8 under a name that ends in its format. Raises ImportRefused."""
+    with path.open("rb") as file:
+        try:
+            copy = encodings.as_utf8(file, encoding)
+        except Problem as problem:
+            raise ImportRefused([problem]) from None
+        if copy is not file:
+            path.write_bytes(b"")  # the copy is in memory or a file of its own
+            with path.open("wb") as out:
+                shutil.copyfileobj(copy, out)
+    with path.open("rb") as file:
+        return path.rename(path.with_suffix(f".{formats.format_of(name, file.read(4096))}"))
+
+
 def first_records(path: Path, count: int) -> list[dict[str, Any]]:
-    """The first records of a file. Raises ImportRefused when there is none or they cannot be read."""
+    """The first records of a file that was received. Raises ImportRefused when there is none or they cannot be read."""
+    with path.open("rb") as file:
+        return first_of(Source(file, formats.format_of(path.name)), count)
+
+
+def first_of(source: Source, count: int) -> list[dict[str, Any]]:
+    """The same of a source."""
+    records = []
     try:
-        with path.open("rb") as file:
-            records = [record for _, record in itertools.islice(jsonl.read(file), count)]
+        for _, found in itertools.islice(formats.each(source.file, source.form, source.columns), count):
+            if isinstance(found, Problem):
+                raise found
+            records.append(found)
     except Problem as problem:
         raise ImportRefused([problem]) from None
     if not records:
-        raise ImportRefused([Problem(0, "", gettext("the file is empty; it needs one JSON object a line"))])
+        raise ImportRefused([_empty(source)])
     return records
 
 
-def drafts(
-    file: BinaryIO, mapping: Mapping[str, str], wanted: Wanted, counts: Counts, lookups: Iterable[Lookup] = ()
-) -> Iterator[Draft]:
+def _empty(source: Source) -> Problem:
+    if source.form == "jsonl":
+        return Problem(0, "", gettext("the file is empty; it needs one JSON object a line"))
+    return Problem(0, "", gettext("the file is empty; below the names of the columns it needs a record a row"))
+
+
+def drafts(source: Source, mapping: Mapping[str, str], wanted: Wanted, counts: Counts) -> Iterator[Draft]:
     """Every wanted record as a checked draft. Raises ImportRefused with all problems found, up to twenty."""
     problems: list[Problem] = []
     seen: dict[str, int] = {}
+    alike = Counter[str]()
     try:
-        for line, raw in jsonl.lines(file):
+        for line, record in formats.each(source.file, source.form, source.columns):
             try:
-                record = jsonl.record(line, raw)
-                if record is None:
-                    continue
+                if isinstance(record, Problem):
+                    raise record
                 counts.lines += 1
-                item = _one(line, record, mapping, wanted, counts, lookups)
+                item = _one(line, record, mapping, wanted, counts, source.lookups)
+                if item and not item.key:
+                    item = _known_by_content(item, alike)
                 if item and (first := seen.setdefault(item.key, line)) != line:
                     raise Problem(
                         line,
@@ -173,9 +223,16 @@ def drafts(
     except Problem as problem:
         problems.append(problem)
     if not counts.lines and not problems:
-        problems.append(Problem(0, "", gettext("the file is empty; it needs one JSON object a line")))
+        problems.append(_empty(source))
     if problems:
         raise ImportRefused(problems)
+
+
+def _known_by_content(item: Draft, alike: Counter[str]) -> Draft:
+    """With a hash of its content as its key, so that the same file can come in again; the second of its kind gets a number."""
+    key = item.digest[:20]
+    alike[key] += 1
+    return replace(item, key=key if alike[key] == 1 else f"{key}-{alike[key]}")
 
 
 def _one(
@@ -211,7 +268,7 @@ def _one(
             wanted.kind.from_ranks(ranks)
         except BadAnswer as wrong:
             raise Problem(line, mapping.get("ranks", "votes"), str(wrong)) from None
-    return _with_text(item, mapping, wanted)
+    return replace(_with_text(item, mapping, wanted), answers=labelling.answered(item, wanted.labels))
 
 
 def _with_text(item: Draft, mapping: Mapping[str, str], wanted: Wanted) -> Draft:
@@ -236,9 +293,16 @@ def import_file(
     mapping: Mapping[str, str],
     actor: User | None,
     batch: Import,
-    lookups: Iterable[Lookup] = (),
+    lookups: Sequence[Lookup] = (),
+    form: str = "jsonl",
+    columns: Sequence[str] = (),
+    new_labels: bool = False,
 ) -> Counts:
-    """All of the file, or nothing. Raises ImportRefused; returns what was done."""
+    """All of the file, or nothing. Raises ImportRefused; returns what was done.
+
+    `new_labels`: labels that no question of the project has are added to it, and a question is made where none takes them.
+    """
+    source = Source(file, form, columns, lookups)
     try:
         words = mappings.check_mapping(mapping)
     except Problem as problem:
@@ -248,20 +312,51 @@ def import_file(
         # One import a project at a time: positions and pseudonyms are given in order. The questions are read under the same
         # lock, which a change of them takes too, so that no item comes in that those asked now could not take.
         project = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-        wanted, ranked = wanted_by(project), asking.ranked_question(project)
         done = Import.objects.get(pk=batch.pk)
         if done.done_at:  # sent twice: the first was quicker
             return Counts(**done.counts)
+        if new_labels and "label" in words:
+            _make_room_for_labels(project, source, words, actor)
+            project.refresh_from_db()
+        wanted, ranked = wanted_by(project, words), asking.ranked_question(project)
         written = wanted.written.name if wanted.written else ""
         writer = Writer(project=project, batch=batch, ranked=ranked, written=written, counts=counts)
-        source = drafts(file, words, wanted, counts, lookups)
-        while some := list(itertools.islice(source, BATCH)):
+        some_drafts = drafts(source, words, wanted, counts)
+        while some := list(itertools.islice(some_drafts, BATCH)):
             writer.write(some)
         Import.objects.filter(pk=batch.pk).update(
             mapping=dict(mapping), counts=asdict(counts), done_at=Now(), stored_as=""
         )
         auditing.record(actor=actor, action="import", subject=project.slug, file=batch.file_name, **asdict(counts))
     return counts
+
+
+def _make_room_for_labels(project: Project, source: Source, words: Mapping[str, str], actor: User | None) -> None:
+    """Reads the file once for its labels alone. Raises ImportRefused."""
+    problems: list[Problem] = []
+    try:
+        labelling.make_room(project, labelling.collect(_labels_of(source, words, problems)), actor)
+    except Problem as problem:
+        raise ImportRefused(problems[:PROBLEMS_SHOWN] or [problem]) from None
+    except ValidationError as wrong:
+        raise ImportRefused([Problem(0, "label", " ".join(wrong.messages))]) from None
+    source.file.seek(0)
+
+
+def _labels_of(source: Source, words: Mapping[str, str], problems: list[Problem]) -> Iterator[dict[str, list[str]]]:
+    """The labels of every wanted record, by field; what is wrong with a record is noted."""
+    for line, record in formats.each(source.file, source.form, source.columns):
+        try:
+            if isinstance(record, Problem):
+                raise record
+            if mappings.is_wanted(record, words):
+                for lookup in source.lookups:
+                    lookup.join(line, record)
+                yield mappings.labels(line, record, words)
+        except jsonl.Unreadable:
+            raise
+        except Problem as problem:
+            problems.append(problem)
 
 
 def begin(*, project: Project, path: Path, actor: User | None) -> Import:

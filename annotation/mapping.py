@@ -2,7 +2,7 @@
 
 A mapping is `{word: fields}`. Fields are dotted paths (`a1.text`, `outputs.0`); several are parted by commas. Words:
 
-    id, group          one field each; without `group` the prompt decides the split
+    id, group          one field each; without `group` the prompt decides the split, with `id` empty the content is the id
     prompt             text, a list of {role, content}, or several fields joined by blank lines (empty ones left out)
     context            reference passages: text, or a list of texts, of [title, sentence...] or of {title, text}
     responses          one field holding a list, or one field a response; a model may have answered with nothing; where the
@@ -11,9 +11,14 @@ A mapping is `{word: fields}`. Fields are dotted paths (`a1.text`, `outputs.0`);
     ranks              a list of ranks, 1 = best, equal = tie, null = not ranked: one judgement
     winner             the better of two: 1 or 2, 0 for a tie, or a word that `codes` translates: one judgement
     votes              a list of winners, or of objects (`vote_winner`, `vote_annotator` name their fields): one each
+    conversation       two fields with whole transcripts, the better one first: what they share is the prompt, what each says
+                       last a response; one judgement
     demonstration      what a person wrote as the answer, may be empty: one judgement, together with `ranks` or `winner`
+    label              which label the item has: a text, or a list where several apply; may be empty. Several fields are one
+                       label question each, of their names
     annotator          the field with the annotator's pseudonym, or `=text` for a fixed one
     codes              `a1:1,a2:2,equal:0`
+    task               what the item is an example of, where rows of several tasks are learned from at once: one field
     topic              the field of knowledge it belongs to, which decides who gets it: one field, may be empty
     warning            shown before the item is: one field, may be empty
     where              `field=value`: other records are left out (and counted)
@@ -31,12 +36,13 @@ from typing import Any
 
 from django.utils.translation import gettext
 
+from annotation import transcripts
 from annotation.formats.jsonl import Problem
 from webapp import saying
 
 WORDS = (
     "id", "prompt", "responses", "context", "sources", "group", "ranks", "winner", "votes", "vote_winner",
-    "vote_annotator", "demonstration", "annotator", "codes", "topic", "warning", "where",
+    "vote_annotator", "conversation", "demonstration", "label", "annotator", "codes", "task", "topic", "warning", "where",
 )  # fmt: skip
 NATIVE = {
     word: word
@@ -51,14 +57,17 @@ NATIVE = {
         "winner",
         "votes",
         "demonstration",
+        "label",
         "annotator",
+        "task",
         "topic",
         "warning",
     )
 }
 MAX_TEXT = 1_000_000  # characters
 MAX_PSEUDONYM = 80
-MAX_TOPIC, MAX_WARNING = 100, 300
+MAX_LABEL = 120
+MAX_TOPIC, MAX_WARNING, MAX_TASK = 100, 300, 100
 ROLES = ("system", "user", "assistant")
 
 
@@ -77,6 +86,9 @@ class Draft:
     warning: str = ""
     judgements: list[tuple[str, list[int | None]]] = field(default_factory=list)  # (pseudonym, ranks)
     written: tuple[str, str] | None = None  # (pseudonym, demonstration)
+    labelled: tuple[str, dict[str, list[str]]] | None = None  # (pseudonym, {field: labels as the file has them})
+    task: str = ""
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)  # question -> what `labelled` is as its answer
 
     @property
     def digest(self) -> str:
@@ -86,7 +98,7 @@ class Draft:
 
 
 def check_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
-    """The mapping with native words filled in. Raises Problem for a word that does not exist."""
+    """The mapping with native words filled in; one whose `id` is empty stays without. Raises Problem for an unknown word."""
     for word in mapping:
         if word not in WORDS:
             raise Problem(
@@ -94,7 +106,8 @@ def check_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
             )
     if not mapping:
         return dict(NATIVE)
-    return {"id": "id", **{word: fields.strip() for word, fields in mapping.items() if fields.strip()}}
+    id_field = {} if "id" in mapping else {"id": "id"}
+    return id_field | {word: fields.strip() for word, fields in mapping.items() if fields.strip()}
 
 
 def is_wanted(record: Mapping[str, Any], mapping: Mapping[str, str]) -> bool:
@@ -110,9 +123,15 @@ def is_wanted(record: Mapping[str, Any], mapping: Mapping[str, str]) -> bool:
 
 
 def draft(line: int, record: Mapping[str, Any], mapping: Mapping[str, str], *, alone: bool = False) -> Draft:
-    """One record as an item; `alone` lets a prompt come without answers. Raises Problem with line and field."""
-    prompt = _prompt(line, record, mapping)
-    answers = _many(line, record, mapping, "responses", optional=alone)
+    """One record as an item; `alone` lets a prompt come without answers. Without a field for it the key stays empty.
+
+    Raises Problem with line and field.
+    """
+    if "conversation" in mapping:
+        prompt, answers = _conversation(line, record, mapping)
+    else:
+        prompt = _prompt(line, record, mapping)
+        answers = _many(line, record, mapping, "responses", optional=alone)
     responses = [_text(line, f"responses {n}", text, may_be_empty=True) for n, text in enumerate(answers, 1)]
     sources = _sources(line, record, mapping)
     if sources and len(sources) != len(responses):
@@ -125,7 +144,7 @@ def draft(line: int, record: Mapping[str, Any], mapping: Mapping[str, str], *, a
     group = _optional(line, record, mapping, "group")
     return Draft(
         line=line,
-        key=_key(line, record, mapping),
+        key=_key(line, record, mapping) if "id" in mapping else "",
         prompt=prompt,
         context=_context(line, record, mapping),
         responses=responses,
@@ -135,6 +154,8 @@ def draft(line: int, record: Mapping[str, Any], mapping: Mapping[str, str], *, a
         warning=_remark(line, record, mapping, "warning", MAX_WARNING),
         judgements=_judgements(line, record, mapping, len(responses)),
         written=_written(line, record, mapping),
+        labelled=_labelled(line, record, mapping),
+        task=_remark(line, record, mapping, "task", MAX_TASK),
     )
 
 
@@ -158,42 +179,6 @@ def _remark(line: int, record: Mapping[str, Any], mapping: Mapping[str, str], wo
 def prompt_group(prompt: Sequence[Mapping[str, str]]) -> str:
     """The group of an item that was given none: a hash of its prompt."""
     return hashlib.sha256(json.dumps(prompt, ensure_ascii=False).encode()).hexdigest()[:32]
-
-
-def guess(record: Mapping[str, Any]) -> dict[str, str]:
-    """A first mapping for a file, from the names in its first record; {} when they are our own words."""
-    if {"prompt", "responses"} <= record.keys():
-        return {}
-    names = {
-        "id": ["id", "key", "uid", "pair_id"],
-        "prompt": ["prompt", "question", "instruction", "history", "post", "context"],
-        "responses": ["responses", "outputs", "completions", "answers", "candidates"],
-        "context": ["passages", "documents", "context"],
-        "sources": ["sources", "models"],
-        "ranks": ["ranks", "ranking"],
-        "winner": ["winner", "label"],
-        "votes": ["votes"],
-        "demonstration": ["demonstration"],
-        "group": ["group"],
-        "annotator": ["annotator", "worker"],
-        "topic": ["topic", "domain", "subject"],
-        "warning": ["warning", "content_warning"],
-    }
-    found = {word: next((n for n in options if n in record), "") for word, options in names.items()}
-    if found["prompt"] == "instruction" and "input" in record:
-        found["prompt"] = "instruction,input"
-    if found["context"] == found["prompt"]:
-        found["context"] = ""
-    pairs = (
-        "response1,response2",
-        "response_1,response_2",
-        "response_a,response_b",
-        "answer_0,answer_1",
-        "chosen,rejected",
-    )
-    if not found["responses"]:
-        found["responses"] = next((p for p in pairs if set(p.split(",")) <= record.keys()), "")
-    return {word: fields for word, fields in found.items() if fields}
 
 
 def _get(record: Mapping[str, Any], path: str, line: int) -> Any:  # noqa: ANN401 - any JSON value
@@ -319,7 +304,11 @@ def _many(
     if optional and _first_missing(record, mapping, word):
         return []
     if word not in mapping:
-        raise Problem(0, word, gettext("the mapping names no field for them"))
+        said = gettext(
+            "the mapping names no field for them, and the questions of this project need answers; texts with labels go into a "
+            "project that asks for labels alone"
+        )
+        raise Problem(0, word, said)
     paths = [path.strip() for path in mapping[word].split(",")]
     if len(paths) == 1:
         values = _get(record, paths[0], line)
@@ -370,6 +359,8 @@ def _judgements(
             )
         found.append((who, ranks))
     winner = _optional(line, record, mapping, "winner")
+    if winner is None and "conversation" in mapping:
+        found.append((who, [1, 2]))
     if winner is not None:
         found.append((who, _of_two(line, mapping["winner"], winner, mapping, count)))
     votes = _optional(line, record, mapping, "votes")
@@ -396,6 +387,44 @@ def _written(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -
     if value is None or value == "":
         return None
     return _pseudonym(line, record, mapping), _text(line, mapping["demonstration"], value)
+
+
+def _conversation(
+    line: int, record: Mapping[str, Any], mapping: Mapping[str, str]
+) -> tuple[list[dict[str, str]], list[Any]]:
+    paths = [path.strip() for path in mapping["conversation"].split(",")]
+    if len(paths) != 2:
+        message = gettext("a conversation is two fields, the one with the better end first: chosen,rejected")
+        raise Problem(0, "conversation", message)
+    if "prompt" in mapping or "responses" in mapping:
+        message = gettext("prompt and answers stand in the conversation; leave the words prompt and responses empty")
+        raise Problem(0, "conversation", message)
+    first, second = (_get(record, path, line) for path in paths)
+    try:
+        ends = transcripts.ends_of(first, second)
+    except transcripts.NoTranscript as wrong:
+        raise Problem(line, mapping["conversation"], str(wrong)) from None
+    return _messages(line, mapping["conversation"], ends.prompt), list(ends.answers)
+
+
+def labels(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> dict[str, list[str]]:
+    """The labels by field; a field that has none yet is not among them."""
+    if "label" not in mapping or (mapping["label"] == "label" and "label" not in record):
+        return {}
+    found = {}
+    for path in (path.strip() for path in mapping["label"].split(",")):
+        value = _get(record, path, line)
+        given = value if isinstance(value, list) else [] if value is None else [value]
+        if texts := [_short(line, path, one, MAX_LABEL) for one in given if one != ""]:
+            found[path] = texts
+    return found
+
+
+def _labelled(
+    line: int, record: Mapping[str, Any], mapping: Mapping[str, str]
+) -> tuple[str, dict[str, list[str]]] | None:
+    found = labels(line, record, mapping)
+    return (_pseudonym(line, record, mapping), found) if found else None
 
 
 def _pseudonym(line: int, record: Mapping[str, Any], mapping: Mapping[str, str]) -> str:

@@ -139,6 +139,9 @@ class Item(models.Model):
     context = models.JSONField(default=list, help_text="Reference passages: a list of {title, text}.")
     topic = models.CharField(max_length=100, blank=True, help_text="The field of knowledge it belongs to.")
     warning = models.CharField(max_length=300, blank=True, help_text="Shown before the item itself is.")
+    task = models.CharField(
+        max_length=100, blank=True, help_text="What rows of it are examples of; empty: the question."
+    )
     group = models.CharField(max_length=200, help_text="Items of one group stay on one side of every split.")
     digest = models.CharField(max_length=64, help_text="SHA-256 of prompt, context and responses.")
     imported = models.PositiveSmallIntegerField(default=0, help_text="Judgements that came with it.")
@@ -148,6 +151,29 @@ class Item(models.Model):
         ordering = ["position"]
         constraints = [models.UniqueConstraint(fields=["project", "key"], name="item_key_once")]
         indexes = [models.Index(fields=["project", "position"], condition=Q(free__gt=0), name="item_with_free_slots")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Text(models.Model):
+    """A text to learn from as it is, that nobody is asked about: a book, an article, a line."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="texts")
+    batch = models.ForeignKey(Import, on_delete=models.PROTECT, null=True, related_name="texts")
+    key = models.CharField(max_length=200, help_text="Its id in the file it came from, or the file's name.")
+    title = models.CharField(max_length=200, blank=True)
+    text = models.TextField()
+    group = models.CharField(max_length=200, help_text="Texts of one group stay on one side of every split.")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the text.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [models.UniqueConstraint(fields=["project", "key"], name="text_key_once")]
+        triggers = [
+            pgtrigger.Protect(name="texts_stay_as_they_are", operation=pgtrigger.Update),
+        ]
 
     def __str__(self) -> str:
         return self.key

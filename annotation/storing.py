@@ -79,6 +79,7 @@ class Writer:
             context=draft.context,
             topic=draft.topic,
             warning=draft.warning,
+            task=draft.task,
             group=draft.group,
             digest=draft.digest,
             free=self.project.overlap,
@@ -119,7 +120,7 @@ class Writer:
             taken.update(imported=F("imported") + number, free=Greatest(F("free") - number, Value(0)))
 
     def _said(self, draft: Draft) -> dict[str, dict[str, Any]]:
-        """Pseudonym -> answers by question: what somebody ranked and wrote is one judgement."""
+        """Pseudonym -> answers by question: what somebody ranked, wrote and labelled is one judgement."""
         said: dict[str, dict[str, Any]] = {}
         for pseudonym, ranks in draft.judgements:
             question, kind = self.ranked  # type: ignore[misc] # drafts with ranks are refused without
@@ -127,6 +128,8 @@ class Writer:
         if draft.written:
             pseudonym, text = draft.written
             said.setdefault(pseudonym, {})[self.written] = {"text": text, "edited_from": None}
+        if draft.labelled:
+            said.setdefault(draft.labelled[0], {}).update(draft.answers)
         return said
 
     def _member(self, line: int, pseudonym: str) -> Membership:

@@ -49,7 +49,7 @@ def lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 def record(number: int, raw: bytes) -> dict[str, Any] | None:
     """The object on a line; None for a blank one. Raises Problem."""
-    text = _decoded(number, raw)
+    text = decoded(number, raw)
     return _parsed(number, text) if text.strip() else None
 
 
@@ -61,17 +61,33 @@ def read(file: BinaryIO) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, found
 
 
-def _decoded(number: int, raw: bytes) -> str:
+def each(file: BinaryIO) -> Iterator[tuple[int, dict[str, Any] | Problem]]:
+    """(line number, object or what is wrong with the line). Raises Unreadable where the rest would only repeat it."""
+    for number, raw in lines(file):
+        try:
+            found: dict[str, Any] | Problem | None = record(number, raw)
+        except Unreadable:
+            raise
+        except Problem as problem:
+            found = problem
+        if found is not None:
+            yield number, found
+
+
+def decoded(number: int, raw: bytes) -> str:
+    """A line as text; a byte order mark before the first one is dropped. Raises Problem with the byte that is not UTF-8."""
     try:
         return raw.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as wrong:
         if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise Unreadable(number, "", gettext("the file is UTF-16; save it as UTF-8")) from None
+            raise Unreadable(
+                number, "", gettext("the file is UTF-16; save it as UTF-8, or say so as its encoding")
+            ) from None
         byte = raw[wrong.start]
         raise Problem(
             number,
             "",
-            gettext("not UTF-8: byte 0x%(byte)s at position %(column)s; save it as UTF-8")
+            gettext("not UTF-8: byte 0x%(byte)s at position %(column)s; save it as UTF-8, or say which encoding it has")
             % {"byte": f"{byte:02x}", "column": wrong.start + 1},
         ) from None
 

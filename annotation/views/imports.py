@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import Any
+from typing import Any, BinaryIO, cast
 
+from django.conf import settings
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from annotation import asking, importing
+from annotation import asking, documents, formats, guessing, importing, texts
 from annotation import mapping as mappings
+from annotation.formats import encodings
 from annotation.formats.jsonl import Problem
 from annotation.importing import ImportRefused
 from annotation.models import Import
 from annotation.requests import ProjectRequest
 from annotation.views.example_lines import example_lines
 from webapp.people.permitting import project
+from webapp.saying import number
 
 #: what the mapping form asks: word, label, help
 ASKED = [
-    ("id", _("Id"), _("One field. An item with an id that is there already is not imported twice.")),
+    (
+        "id",
+        _("Id"),
+        _("One field. An item with an id that is there already is not imported twice. Empty: its content is its id."),
+    ),
     ("prompt", _("Prompt"), _("One field, or several joined: instruction,input")),
     (
         "context",
@@ -38,6 +46,19 @@ ASKED = [
     ("votes", _("Votes"), _("A list of winners, one an annotator, or of objects.")),
     ("vote_winner", _("… winner in a vote"), _("Where votes are objects: the field with the winner.")),
     ("vote_annotator", _("… annotator in a vote"), _("Where votes are objects: the field with the annotator.")),
+    (
+        "conversation",
+        _("Conversations"),
+        _(
+            "Two fields with whole transcripts, the better one first: chosen,rejected. Prompt and answers stand in them."
+        ),
+    ),
+    (
+        "label",
+        _("Label"),
+        _("What a person found the text to be. Several fields are one question each: coarse,fine."),
+    ),
+    ("task", _("Task"), _("What the item is an example of, where a model learns several tasks at once.")),
     ("demonstration", _("Demonstration"), _("The answer that a person wrote, where the project asks for one.")),
     ("annotator", _("Annotator"), _("The field with a pseudonym, or =name for one name for all.")),
     ("codes", _("Codes"), _("Translates the file's words for winners: a1:1,a2:2,equal:0")),
@@ -50,15 +71,24 @@ ASKED = [
 @project("import")
 def upload(request: ProjectRequest, slug: str) -> HttpResponse:
     problems: list[Problem] = []
-    if request.method == "POST":
+    if request.method == "POST" and "texts" in request.POST:
+        try:
+            counts = _take_texts(request)
+        except ImportRefused as refusal:
+            problems = refusal.problems
+        else:
+            messages.success(request, _said_of_texts(counts))
+            return redirect("project", slug=slug)
+    elif request.method == "POST":
         file = request.FILES.get("file")
         if file is None:
             problems = [Problem(0, "", gettext("choose a file first"))]
         else:
             try:
                 batch = importing.receive(
-                    project=request.project, name=file.name or "file", chunks=file.chunks(), actor=request.user
-                )
+                    project=request.project, name=file.name or "file", chunks=file.chunks(), actor=request.user,
+                    encoding=request.POST.get("encoding") or encodings.UTF8,
+                )  # fmt: skip
                 return redirect("import_mapping", slug=slug, import_id=batch.pk)
             except ImportRefused as refusal:
                 problems = refusal.problems
@@ -68,9 +98,30 @@ def upload(request: ProjectRequest, slug: str) -> HttpResponse:
         "example": example_lines(request.project),
         "ranked": asking.ranked_question(request.project) is not None,
         "problems": problems,
+        "texts": request.project.texts.count(),
+        "encodings": encodings.OFFERED,
+        "encoding": request.POST.get("encoding", encodings.UTF8),
         "imports": request.project.imports.select_related("created_by")[:50],
     }
     return render(request, "annotation/import.html", context, status=400 if problems else 200)
+
+
+def _take_texts(request: ProjectRequest) -> texts.Counts:
+    """The files of the form, as raw texts. Raises ImportRefused."""
+    files = request.FILES.getlist("text_files")
+    if not files:
+        raise ImportRefused([Problem(0, "", gettext("choose a file first"))])
+    size = sum(file.size or 0 for file in files)
+    if size > settings.IMPORT_MAX_BYTES:
+        said = gettext("together they are larger than %(limit)s MB; use manage.py import_texts")
+        raise ImportRefused([Problem(0, "", said % {"limit": settings.IMPORT_MAX_BYTES // 2**20})])
+    how = documents.How(request.POST.get("encoding") or encodings.UTF8, "each_line" in request.POST)
+    sources = [documents.Source(file.name or "file.txt", cast("BinaryIO", file.file)) for file in files]
+    with transaction.atomic():
+        batch = texts.begin(
+            project=request.project, sources=sources, names=[s.name for s in sources], actor=request.user
+        )
+        return texts.import_texts(project=request.project, sources=sources, how=how, actor=request.user, batch=batch)
 
 
 @project("import")
@@ -85,14 +136,16 @@ def map_and_import(request: ProjectRequest, slug: str, import_id: int) -> HttpRe
         messages.error(request, gettext("The uploaded file is gone. Choose it again."))
         Import.objects.filter(pk=batch.pk, done_at=None).delete()
         return redirect("import", slug=slug)
-    chosen = _chosen(request) if request.method == "POST" else mappings.guess(first)
+    kinds = [asked.kind.name for asked in asking.questions_of(request.project)]
+    chosen = _chosen(request) if request.method == "POST" else guessing.guess(first, kinds)
     problems: list[Problem] = []
     if request.method == "POST" and "preview" not in request.POST:
         try:
             with path.open("rb") as file:
                 counts = importing.import_file(
-                    project=request.project, file=file, mapping=chosen, actor=request.user, batch=batch
-                )
+                    project=request.project, file=file, mapping=chosen, actor=request.user, batch=batch,
+                    form=formats.format_of(path.name), new_labels="new_labels" in request.POST,
+                )  # fmt: skip
         except FileNotFoundError:  # sent twice, and the other was quicker
             return redirect("project", slug=slug)
         except ImportRefused as refusal:
@@ -117,7 +170,7 @@ def discard(request: ProjectRequest, slug: str, import_id: int) -> HttpResponse:
 
 def _chosen(request: ProjectRequest) -> dict[str, str]:
     chosen = {word: request.POST.get(word, "").strip() for word, *_words in ASKED}
-    return {word: fields for word, fields in chosen.items() if fields}
+    return {word: fields for word, fields in chosen.items() if fields or (word == "id" and word in request.POST)}
 
 
 def _mapping_page(
@@ -151,13 +204,28 @@ def _mapping_page(
         "answers": list(zip_longest(preview.responses, preview.sources, fillvalue="")) if preview else [],
         "grouped": preview is not None and preview.group != mappings.prompt_group(preview.prompt),
         "preview_problem": wrong,
+        "labels": preview.labelled[1] if preview and preview.labelled else {},
+        "labelled": bool(chosen.get("label")),
+        "new_labels": "new_labels" in request.POST or request.method == "GET",
     }
 
 
 def _stands_first(word: str, shown: dict[str, str], record: dict[str, Any]) -> bool:
     """Whether the form shows the word at once: it is needed, or the mapping finds it in the first record."""
     fields = shown.get(word, "")
-    return word in ("id", "prompt", "responses") or fields.split(",")[0].split(".")[0].strip() in record
+    return word in ("id", "prompt", "responses", "label") or fields.split(",")[0].split(".")[0].strip() in record
+
+
+def _said_of_texts(counts: texts.Counts) -> str:
+    said = ngettext(
+        "%(texts)s text of %(characters)s characters is in",
+        "%(texts)s texts of %(characters)s characters are in",
+        counts.texts,
+    )
+    parts = [said % {"texts": number(counts.texts), "characters": number(counts.characters)}]
+    if n := counts.already_there:
+        parts.append(ngettext("%(n)s text was there already", "%(n)s texts were there already", n) % {"n": number(n)})
+    return "; ".join(parts) + "."
 
 
 def _said(counts: importing.Counts) -> str:

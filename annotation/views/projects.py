@@ -114,6 +114,7 @@ def overview(request: ProjectRequest, slug: str) -> HttpResponse:
         "people": _who_judged(found) if manages else [],
         "agreement": concurring.of_project(found) if manages else [],
         "manages": manages,
+        "texts": found.texts.count() if manages else 0,
         "open_flags": flagging.open_count(found) if manages else 0,
     }
     return render(request, "annotation/project.html", context)

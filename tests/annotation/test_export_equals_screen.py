@@ -123,7 +123,7 @@ def demonstrations(count: int) -> st.SearchStrategy[dict[str, Any]]:
 
 def demonstrated(kind: str, answer: dict[str, Any], texts: list[str]) -> list[dict[str, Any]] | None:
     if kind == "demonstration":
-        return [{"completion": answer["text"]}]
+        return [{"completion": answer["text"], "task": "demonstration"}]
     if answer["edited_from"] is None:
         return []
     original = texts[answer["edited_from"]]
@@ -159,7 +159,9 @@ def criticised(kind: str, answer: dict[str, Any], texts: list[str]) -> list[dict
             letters[span["start"] : span["end"]] = span["fix"]
         fixed = "".join(letters)
         if fixes and fixed.strip():
-            found.append({"chosen": fixed, "rejected": text} if kind == "pair" else {"completion": fixed})
+            found.append(
+                {"chosen": fixed, "rejected": text} if kind == "pair" else {"completion": fixed, "task": "critique"}
+            )
     return found
 
 

@@ -1,18 +1,23 @@
-"""Three public data sets come in by mapping, with every one of their judgements. FEINSCHLIFF_DATA names their folder."""
+"""Public data sets come in by mapping or by their names, with all of their judgements. FEINSCHLIFF_DATA names their folder."""
 
 from __future__ import annotations
 
 import collections
+import io
+import itertools
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.core.management import call_command
 
-from annotation import importing, judging
-from annotation import mapping as mappings
+from annotation import guessing, importing, judging
+from annotation.kinds.label import parse
 from annotation.models import Import, Item, Judgement, Project, Response
 from tests.builders import bring_in, person, project_of
+from training import freezing
 
 FOLDER = Path(os.environ.get("FEINSCHLIFF_DATA") or "/nowhere")
 pytestmark = [
@@ -56,7 +61,7 @@ def order(ranks: list[int]) -> list[list[bool]]:
 
 def test_the_guess_for_qa_feedback_is_right(ranked: Project) -> None:
     first = json.loads((FOLDER / "qa-feedback-k4" / "prompts.jsonl").open("rb").readline())
-    guessed = mappings.guess(first)
+    guessed = guessing.guess(first)
     assert guessed == {
         "id": "id",
         "prompt": "question",
@@ -68,7 +73,7 @@ def test_the_guess_for_qa_feedback_is_right(ranked: Project) -> None:
 
 def test_pandalm_comes_in_with_three_annotators_by_the_guessed_mapping(compared: Project) -> None:
     path = FOLDER / "pandalm-human" / "pairs.jsonl"
-    mapping = mappings.guess(json.loads(path.open("rb").readline()))
+    mapping = guessing.guess(json.loads(path.open("rb").readline()))
     assert mapping["prompt"] == "instruction,input"
     assert mapping["responses"] == "response1,response2"
     counts = bring_in(compared, path.read_bytes(), mapping)
@@ -105,3 +110,66 @@ def test_the_strict_pairs_of_ukpconvarg_come_in_joined_with_their_arguments(comp
         one, two = (len(response.text) for response in judgement.item.responses.all())
         longer += (one > two) == (judgement.answers["comparison"]["winner"] == 1)
     assert round(longer / 5716, 2) == 0.77  # the published baseline of the longer argument
+
+
+def by_command(*arguments: str) -> dict[str, int]:
+    out = io.StringIO()
+    call_command(*arguments, "--json", stdout=out)
+    return json.loads(out.getvalue())
+
+
+def bare(name: str) -> Project:
+    """A project that asks for no label."""
+    return project_of(None, name=name, question="comment")
+
+
+def first_lines(path: Path, count: int) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in itertools.islice(path.open(encoding="utf-8"), count)]
+
+
+def test_banking77_comes_in_by_one_command_and_makes_its_question(tmp_path: Path) -> None:
+    made = bare("Banking")
+    counts = by_command("import_items", "banking", str(FOLDER / "banking77" / "test.jsonl"), "--new-labels")
+    assert (counts["items"], counts["judgements"]) == (3080, 3080)
+    made.refresh_from_db()
+    question = made.questions.get(version=made.schema_version, kind="label")
+    assert len(parse(question.options["labels"])) == 77
+    assert by_command("import_items", "banking", str(FOLDER / "banking77" / "test.jsonl"))["already_there"] == 3080
+
+
+def test_germeval_comes_in_as_the_tsv_that_its_authors_publish(tmp_path: Path) -> None:
+    records = first_lines(FOLDER / "germeval2018" / "train.jsonl", 600)
+    path = tmp_path / "germeval.txt"
+    path.write_text("".join(f"{r['text']}\t{r['coarse']}\t{r['fine']}\n" for r in records), "utf-8")
+    made = bare("Germeval")
+    counts = by_command(
+        "import_items", "germeval", str(path), "--columns", "text,coarse,fine", "--new-labels",
+        "--map", "id=", "--map", "prompt=text", "--map", "label=coarse,fine",
+    )  # fmt: skip
+    assert (counts["items"], counts["judgements"]) == (600, 600)
+    stored = collections.Counter(j.answers["fine"]["labels"][0][0] for j in judging.current(project_id=made.pk))
+    assert stored == collections.Counter(record["fine"].lower() for record in records)
+    texts = Item.objects.filter(project=made).order_by("position").values_list("prompt", flat=True)
+    assert [prompt[0]["content"] for prompt in texts] == [record["text"] for record in records]
+
+
+def test_the_transcripts_of_hh_harmless_become_prompts_with_two_answers() -> None:
+    made = project_of(None, name="Harmless", question="comparison")
+    counts = by_command("import_items", "harmless", str(FOLDER / "hh-harmless" / "pairs.jsonl"))
+    assert (counts["items"], counts["responses"], counts["judgements"]) == (2312, 4624, 2312)
+    longer = 0
+    for item in Item.objects.filter(project=made).prefetch_related("responses"):
+        better, worse = (len(response.text) for response in item.responses.all())
+        longer += better > worse
+        assert item.prompt[-1]["role"] == "user"
+    assert longer / 2312 == pytest.approx(0.446, abs=0.01)  # published for the whole transcripts
+
+
+def test_novels_come_in_as_a_folder_and_freeze_to_passages_that_stay_with_their_book() -> None:
+    made = bare("Novels")
+    counts = by_command("import_texts", "novels", str(FOLDER / "gutenberg-plain"))
+    files = [path for path in (FOLDER / "gutenberg-plain").iterdir() if path.suffix == ".txt"]
+    assert (counts["texts"], counts["characters"]) == (len(files), sum(len(path.read_text("utf-8")) for path in files))
+    snapshot = freezing.freeze(project=made, rows="text", heldout=0.3)
+    assert snapshot.counts["groups"]["train"] + snapshot.counts["groups"]["heldout"] == len(files)
+    assert snapshot.counts["train"] + snapshot.counts["heldout"] > 6000

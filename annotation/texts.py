@@ -1,0 +1,130 @@
+"""Brings raw texts in: files of plain text, a zip of them, or records with a field `text`. All of them, or nothing.
+
+A file is one document and stays whole; how long the passages are that a model learns from is decided when they are frozen.
+Documents are groups: no two passages of one book stand on different sides of a split. What is there already is left alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils.translation import gettext
+
+from annotation.documents import LONGEST, SHORT, WORDS, Found, How, Source, placed, read
+from annotation.formats.jsonl import Problem
+from annotation.models import Import, Project, Text
+from annotation.storing import ImportRefused
+from webapp import saying
+from webapp.people import auditing
+from webapp.people.models import User
+
+PROBLEMS_SHOWN = 20
+BATCH = 200
+
+
+@dataclass
+class Counts:
+    """What an import of texts did."""
+
+    files: int = 0
+    texts: int = 0
+    already_there: int = 0
+    characters: int = 0
+
+
+def begin(*, project: Project, sources: Iterable[Source], names: Sequence[str], actor: User | None) -> Import:
+    """The record of an import of these files, which are read once for it and stand at their beginning again."""
+    digest, size = hashlib.sha256(), 0
+    for source in sources:
+        while chunk := source.file.read(1 << 20):
+            digest.update(chunk)
+            size += len(chunk)
+        source.file.seek(0)
+    return Import.objects.create(
+        project=project, file_name=", ".join(names)[-SHORT:], sha256=digest.hexdigest(), size=size, created_by=actor
+    )
+
+
+def import_texts(*, project: Project, sources: Iterable[Source], how: How, actor: User | None, batch: Import) -> Counts:
+    """All texts of all files, or nothing. Raises ImportRefused with up to twenty problems; returns what was done."""
+    for word in how.mapping:
+        if word not in WORDS:
+            said = gettext("no such word in a mapping; the words are %(words)s") % {"words": ", ".join(WORDS)}
+            raise ImportRefused([Problem(0, word, said)])
+    counts, problems = Counts(), list[Problem]()
+    with transaction.atomic():
+        project = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+        found = _checked(_all(sources, how, problems), counts, problems)
+        while some := list(itertools.islice(found, BATCH)):
+            _store(project, batch, some, counts, problems)
+            if len(problems) >= PROBLEMS_SHOWN:
+                break
+        if not counts.files and not problems:
+            problems.append(
+                Problem(0, "", gettext("there is no text in it: a file ends in .txt, .jsonl, .csv or .tsv"))
+            )
+        if problems:
+            raise ImportRefused(problems[:PROBLEMS_SHOWN])
+        Import.objects.filter(pk=batch.pk).update(
+            mapping=dict(how.mapping), counts=vars(counts), done_at=Now(), stored_as=""
+        )
+        auditing.record(actor=actor, action="import texts", subject=project.slug, file=batch.file_name, **vars(counts))
+    return counts
+
+
+def _all(sources: Iterable[Source], how: How, problems: list[Problem]) -> Iterator[Found]:
+    for source in sources:
+        yield from read(source, how, problems)
+        if len(problems) >= PROBLEMS_SHOWN:
+            return
+
+
+def _checked(found: Iterable[Found], counts: Counts, problems: list[Problem]) -> Iterator[Found]:
+    """Those that can be kept; what is wrong with the others is noted."""
+    seen: dict[str, str] = {}
+    place = ""
+    for one in found:
+        said = ""
+        counts.files += one.place != place
+        place = one.place
+        if not one.text.strip():
+            said = gettext("the text is empty")
+        elif len(one.text) > LONGEST:
+            said = gettext("the text is longer than %(n)s characters") % {"n": saying.number(LONGEST)}
+        elif "\x00" in one.text or any("\ud800" <= sign <= "\udfff" for sign in one.text):
+            said = gettext("the text holds a NUL or half a surrogate pair, which no UTF-8 text can")
+        elif one.key in seen:
+            said = gettext("the id %(key)s is that of %(first)s already") % {
+                "key": repr(one.key),
+                "first": seen[one.key],
+            }
+        if said:
+            problems.append(placed(one.place, Problem(one.line, "", said)))
+            if len(problems) >= PROBLEMS_SHOWN:
+                return
+            continue
+        seen[one.key] = one.place
+        yield one
+
+
+def _store(project: Project, batch: Import, some: Sequence[Found], counts: Counts, problems: list[Problem]) -> None:
+    there = dict(Text.objects.filter(project=project, key__in=[one.key for one in some]).values_list("key", "digest"))
+    for one in some:
+        if one.key in there and there[one.key] != one.digest:
+            said = gettext("the project holds a text %(key)s with other content") % {"key": repr(one.key)}
+            problems.append(placed(one.place, Problem(one.line, "", said)))
+    new = [one for one in some if one.key not in there]
+    Text.objects.bulk_create(
+        Text(
+            project=project, batch=batch, key=one.key, title=one.title, text=one.text, group=one.group, digest=one.digest,
+        )
+        for one in new
+    )  # fmt: skip
+    counts.texts += len(new)
+    counts.already_there += len(some) - len(new)
+    counts.characters += sum(len(one.text) for one in new)
