@@ -4,8 +4,9 @@ Such a trainer keeps its loop, loss and optimiser; everything it would do to the
 checkpoints complete folders of the run, a stop is heeded within a step, a loss that is not a number ends the run with a
 sentence, and it writes to no service, no hub and no model card. All by its public ways: arguments, callbacks, `evaluate`.
 
-Resuming is exact because nothing is left to the trainer's samplers: the rows of all epochs are put in order beforehand
-(`order`), so a resumed run goes on at a place in a list, with weights, moments, schedule and random state put back.
+Resuming is exact because nothing is left to the trainer's samplers: the batches of all epochs are made beforehand
+(`plugins.lib.feeding`, or `order` where a method needs batches of equal numbers), so a resumed run goes on at a place in a
+list, with weights, moments, schedule and random state put back.
 """
 
 import json
@@ -37,9 +38,10 @@ class Work:
 
     def __init__(self, run: Run, *, curves: Mapping[str, str], evaluations: int) -> None:
         self.run, self.evaluations = run, evaluations
-        self.curves = {"loss": "loss/train", "eval_loss": "loss/heldout", **curves}
+        self.curves = {"loss": "loss/train", "eval_loss": "loss/heldout", "learning_rate": "learning-rate", **curves}
         self.scratch = run.out / THEIRS  # where the trainer believes it saves; what it saved is moved away at once
         self.resumed = run.last_checkpoint
+        self.rate = 0.0  # the highest step size
         self.known: dict[str, Any] = {}  # measured before the first step; kept in the checkpoint
         self.losses: list[float] = []
         self.tokens, self.seconds = 0.0, 0.0
@@ -51,16 +53,22 @@ class Work:
             self.known, self.losses = place["known"], place["losses"]
             run.state("loading", f"resumed from the checkpoint at step {place['step']}")
 
-    def arguments(self, policy: Policy, settings: Optimizer, *, rate: float, rows: int, pieces: int) -> dict[str, Any]:
-        """What any TrainingArguments of ours is made of; `rows` go through the model at once, `pieces` times a step."""
+    def arguments(
+        self, policy: Policy, settings: Optimizer, *, rate: float, rows: int, pieces: int, fed: bool = False
+    ) -> dict[str, Any]:
+        """What any TrainingArguments of ours is made of; `rows` go through the model at once, `pieces` times a step.
+
+        `fed`: what the trainer takes for a row is a batch of ours (plugins.lib.feeding); `rows` are then those held out.
+        """
         cpu = policy.device.type == "cpu"
+        self.rate = rate
         return {
             "output_dir": str(self.scratch),
             "use_cpu": cpu,
             "bf16": not cpu,
             "seed": self.run.seed % 2**32,
-            "num_train_epochs": 1,  # `order` has them all
-            "per_device_train_batch_size": rows,
+            "num_train_epochs": 1,  # what it is given has them all
+            "per_device_train_batch_size": 1 if fed else rows,
             "per_device_eval_batch_size": rows,
             "gradient_accumulation_steps": pieces,
             "learning_rate": rate,
@@ -72,6 +80,7 @@ class Work:
             "dataloader_pin_memory": not cpu,
             "logging_steps": 1,
             "logging_nan_inf_filter": False,  # it would hide a loss that is not a number
+            **({"remove_unused_columns": False} if fed else {}),
             "save_strategy": "no",
             "eval_strategy": "no",
             "report_to": "none",
@@ -118,7 +127,7 @@ class Work:
         """Final numbers about the training itself: `loss/train` is the mean of the last 50 steps."""
         recent = sum(self.losses) / max(1, len(self.losses))
         speed = {"speed/tokens-a-second": self.tokens / self.seconds} if self.tokens and self.seconds else {}
-        return {"steps": self.total, "loss/train": recent, **speed}
+        return {"steps": self.total, "learning-rate": self.rate, "loss/train": recent, **speed}
 
     # --- what the trainer's events come to ---
 
@@ -213,7 +222,15 @@ def order(lengths: Sequence[int], *, batch: int, epochs: int, seed: int) -> list
     return found
 
 
-def chosen_rate(wanted: float, policy: Policy, *, tiny: float, small: float, large: float, lora: bool) -> float:
+def chosen_rate(
+    wanted: float,
+    policy: Any,  # noqa: ANN401 - whatever holds its `model`: a policy, a classifier
+    *,
+    tiny: float,
+    small: float,
+    large: float,
+    lora: bool,
+) -> float:
     """The step size: the one asked for, or one by the size of the base (below 2 and 50 million parameters, beyond).
 
     Adapters stand ten times larger steps than whole weights.

@@ -14,7 +14,7 @@ SAMPLING: JsonDict = {"group": "Sampling"}
 REWARD: JsonDict = {"group": "Reward"}
 
 
-class Lora(BaseModel):
+class Adapters(BaseModel):
     """Whether all weights are trained or low-rank adapters beside frozen ones (Hu et al. 2021)."""
 
     model_config = ConfigDict(extra="forbid")
@@ -34,6 +34,11 @@ class Lora(BaseModel):
         le=2048,
         description="Strength of the adapters, divided by the rank; 0 takes twice the rank.",
     )
+
+
+class Lora(Adapters):
+    """Adapters that may be thinned out by dropout while they learn."""
+
     lora_dropout: float = Field(
         title="Dropout before the adapters",
         json_schema_extra=ADAPTERS,
@@ -79,6 +84,38 @@ class Optimizer(BaseModel):
         gt=0,
         le=100,
         description="Longer gradients are shortened to this.",
+    )
+
+
+class Batches(BaseModel):
+    """How many rows go through a model at once: as many as fit a budget of tokens, neighbours in length together."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    batch_tokens: int = Field(
+        title="Tokens at once",
+        json_schema_extra=MEMORY,
+        default=4096,
+        ge=0,
+        le=1_000_000,
+        description="Tokens that go through the model at once, padding included; less needs less memory. A longer row goes "
+        "alone. 0: no budget, only rows are counted.",
+    )
+    batch_rows: int = Field(
+        title="Rows at once",
+        json_schema_extra=MEMORY,
+        default=8,
+        ge=1,
+        le=1024,
+        description="At most so many rows go through the model at once.",
+    )
+    accumulate: int = Field(
+        title="Batches a step",
+        json_schema_extra=MEMORY,
+        default=1,
+        ge=1,
+        le=1024,
+        description="So many of those batches make a step; more needs no more memory.",
     )
 
 

@@ -49,15 +49,28 @@ class Plan(Generic[T]):
 class Steps(Generic[T]):
     """The optimisation of one model. `untrained` holds what `plan.before` measured."""
 
-    def __init__(self, run: Run, model: Any, plan: Plan[T], settings: Optimizer, *, rate: float) -> None:  # noqa: ANN401
-        """`model` is a torch module, of which the parameters that ask for gradients are trained; `rate` is the peak."""
+    def __init__(
+        self,
+        run: Run,
+        model: Any,  # noqa: ANN401
+        plan: Plan[T],
+        settings: Optimizer,
+        *,
+        rate: float,
+        scales: Mapping[str, float] | None = None,
+    ) -> None:
+        """`model` is a torch module, of which the parameters that ask for gradients are trained; `rate` is the peak.
+
+        `scales` says by name which parameters take smaller steps: the share of the rate that is theirs.
+        """
         self.run, self.model, self.plan, self.settings, self.rate = run, model, plan, settings, rate
         self.total, self.step = len(plan.batches), 0
         self.untrained: dict[str, Any] = {}
         self.losses: list[float] = []
         self.trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self.weights = list(self.trained.values())
-        self.optimizer = adamw(self.weights, rate=rate, decay=settings.weight_decay)
+        shares = [(scales or {}).get(name, 1.0) for name in self.trained]
+        self.optimizer = adamw(self.weights, rate=rate, decay=settings.weight_decay, scales=shares)
 
     def work(self) -> bool:
         """All steps from the last checkpoint on; False when asked to stop before the end."""
@@ -92,7 +105,7 @@ class Steps(Generic[T]):
         import torch
 
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate * linear(self.step, self.total, self.settings.warmup)
+            group["lr"] = self.rate * group.get("scale", 1.0) * linear(self.step, self.total, self.settings.warmup)
         ranks.seed(self.run, self.step)
         self.optimizer.zero_grad(set_to_none=True)
         whole, value = self.plan.weight(batch), 0.0
@@ -113,7 +126,9 @@ class Steps(Generic[T]):
         self.step += 1
         self.losses = [*self.losses[-(RECENT - 1) :], value]
         if self.step % max(1, self.total // CURVE) == 0 or self.step == self.total:
-            self.run.log(self.step, **{"loss/train": sum(self.losses[-10:]) / len(self.losses[-10:])})
+            rate = max(group["lr"] for group in self.optimizer.param_groups)
+            recent = sum(self.losses[-10:]) / len(self.losses[-10:])
+            self.run.log(self.step, **{"loss/train": recent, "learning-rate": rate})
 
     def recent(self) -> float:
         """Mean loss of the last 50 steps."""
@@ -139,14 +154,25 @@ class Steps(Generic[T]):
 
 
 def adamw(
-    weights: Sequence["torch.nn.Parameter"], *, rate: float, decay: float, eps: float = 1e-8
+    weights: Sequence["torch.nn.Parameter"],
+    *,
+    rate: float,
+    decay: float,
+    eps: float = 1e-8,
+    scales: Sequence[float] | None = None,
 ) -> "torch.optim.AdamW":
-    """AdamW; biases and norms (one dimension) are not pulled to zero."""
+    """AdamW; biases and norms (one dimension) are not pulled to zero. `scales`: each weight's share of the rate, or all of it.
+
+    Each group of weights carries its share as `scale`.
+    """
     import torch
 
+    shares = list(scales) if scales is not None else [1.0] * len(weights)
     groups = [
-        {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": decay},
-        {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+        {"params": some, "weight_decay": decay if matrices else 0.0, "scale": share, "lr": rate * share}
+        for share in sorted(set(shares), reverse=True)
+        for matrices in (True, False)
+        if (some := [w for w, own in zip(weights, shares, strict=True) if own == share and (w.ndim > 1) == matrices])
     ]
     return torch.optim.AdamW(groups, lr=rate, eps=eps)
 
