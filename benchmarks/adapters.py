@@ -140,7 +140,7 @@ def ours(method: str, base: Path, rows: list[Row], scratch: Path) -> Timed:
     from plugins.lib.hugging import Work
     from plugins.preference import dpo, kto, online
     from plugins.preference.rows import Verdict, encoded, pairs_from
-    from plugins.supervised import training
+    from plugins.supervised import demonstrating
 
     policy = policy_from(base, seed=SEED, device="cpu")
     run = Run(
@@ -152,14 +152,14 @@ def ours(method: str, base: Path, rows: list[Row], scratch: Path) -> Timed:
         opener=lambda _: _Folder(base),
         device="cpu",
     )
-    curves = {"sft": training.CURVES, "dpo": dpo.CURVES, "kto": kto.CURVES}.get(method, online.CURVES)
+    curves = {"sft": demonstrating.CURVES, "dpo": dpo.CURVES, "kto": kto.CURVES}.get(method, online.CURVES)
     work = Work(run, curves=curves, evaluations=0)
     asked = [prompt.removesuffix("\n\n") for prompt, _, _ in rows]
     if method == "task-specific":
         found = [
             encoded(prompt, [answer], policy, "start")[0] for prompt, (_, answer, _) in zip(asked, rows, strict=True)
         ]
-        trainer = training.sft_trainer(run, work, policy, [one for one in found if one], [])
+        trainer = demonstrating.sft_trainer(run, work, policy, [one for one in found if one], [])
     elif method == "dpo":
         known = [
             {"prompt": prompt, "chosen": one, "rejected": other}

@@ -191,6 +191,7 @@ FIRST_START = [
 BUILTIN_PLUGINS = [
     "plugins.base_models",
     "plugins.supervised",
+    "plugins.self_supervised",
     "plugins.reward_model",
     "plugins.comparative_ranking",
     "plugins.preference",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from feinschliff import Needs, Trainer, hookimpl
 from plugins.comparative_ranking.config import ComparativeRankingConfig
+from plugins.comparative_ranking.explaining import EXPLAINS
 
 
 @hookimpl
@@ -21,6 +22,7 @@ def feinschliff_trainers() -> Iterator[Trainer]:
         train="plugins.comparative_ranking.training:train",
         opens="plugins.lib.policies:open_policy",
         yields=("generate", "embed"),
+        explains=EXPLAINS,
         resumable=True,
         ranks=8,
     )

@@ -55,7 +55,7 @@ def train(run: Run) -> dict[str, Any]:
         "answers/left-out": learned.left_out + heldout.left_out,
         "rankings/cut-prompts": learned.cut,
     }
-    return numbers | counts | {"steps": steps.total, "loss/train": steps.recent()}
+    return numbers | counts | {"steps": steps.total, "learning-rate": steps.rate, "loss/train": steps.recent()}
 
 
 def _plan(run: Run, answers: Answers, rows: list[Ranked], heldout: list[Ranked], probe: Probe) -> Plan[Ranked]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from feinschliff import Needs, Trainer, hookimpl
 from plugins.ppo.config import PPOConfig
+from plugins.ppo.explaining import EXPLAINS
 
 
 @hookimpl
@@ -24,5 +25,6 @@ def feinschliff_trainers() -> Iterator[Trainer]:
         train="plugins.ppo.training:train",
         opens="plugins.lib.policies:open_policy",
         yields=("generate",),
+        explains=EXPLAINS,
         resumable=True,
     )

@@ -1,23 +1,17 @@
 """What can be set about a PPO run: form, command line and documentation are made of this."""
 
-from typing import Literal
+import warnings
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.config import JsonDict
+from pydantic import Field, model_validator
 
-from plugins.lib.settings import ADAPTERS, REWARD, SAMPLING
+from plugins.lib.settings import Adapters
+from plugins.ppo.settings import Criticised, Held, Rewarded, Rounds, Updated, Watched
 
-RUN: JsonDict = {"group": "Length of the run"}
-KL: JsonDict = {"group": "Staying near the reference (KL)"}
-ADVANTAGES: JsonDict = {"group": "Advantages and critic"}
-UPDATE: JsonDict = {"group": "Update"}
-ALARMS: JsonDict = {"group": "Alarms and measuring"}
+FAST = 0.01  # a step size that even the smallest models do not need
 
 
-class PPOConfig(BaseModel):
-    """Defaults after Huang et al. 2024 ("The N+ implementation details of RLHF with PPO") unless a field says otherwise."""
-
-    model_config = ConfigDict(extra="forbid")
+class PPOConfig(Rounds, Rewarded, Held, Criticised, Updated, Watched, Adapters):
+    """The dials that matter most; adapters are beside the reference, which is the model without them."""
 
     episodes: int = Field(
         title="Answers in all",
@@ -33,41 +27,8 @@ class PPOConfig(BaseModel):
         le=8192,
         description="Answers sampled before each round of updates; one a prompt.",
     )
-    minibatches: int = Field(
-        title="Updates in a pass over a batch",
-        json_schema_extra=RUN,
-        default=1,
-        ge=1,
-        le=256,
-        description="Equal parts of a batch, one update each.",
-    )
-    micro_batch: int = Field(
-        title="Answers at once",
-        json_schema_extra=RUN,
-        default=8,
-        ge=1,
-        le=1024,
-        description="Answers that go through the model at once; less needs less memory.",
-    )
-    ppo_epochs: int = Field(
-        title="Passes over a batch",
-        json_schema_extra=RUN,
-        default=4,
-        ge=1,
-        le=32,
-        description="How often a batch is learned from.",
-    )
-
     max_new_tokens: int = Field(
         title="Longest answer", default=64, ge=1, le=4096, description="Longest answer, in tokens."
-    )
-    max_prompt_tokens: int = Field(
-        title="Longest prompt",
-        json_schema_extra=SAMPLING,
-        default=512,
-        ge=8,
-        le=32768,
-        description="Longer prompts are cut at the end of a paragraph, sentence or word.",
     )
     temperature: float = Field(
         title="Temperature",
@@ -76,54 +37,12 @@ class PPOConfig(BaseModel):
         le=5,
         description="Of sampling; every log-probability is taken under it.",
     )
-    old_logps: Literal["sampled", "recomputed"] = Field(
-        title="Log-probabilities before the update",
-        json_schema_extra=SAMPLING,
-        default="sampled",
-        description="Where the log-probabilities before the update come from: the sampling itself, or a forward of its own.",
-    )
-
-    missing_eos: Literal["score", "penalty", "ignore"] = Field(
-        title="Answers that do not end",
-        json_schema_extra=REWARD,
-        default="score",
-        description="An answer that did not end in time gets a fixed score, loses a penalty, or is scored as it is.",
-    )
-    missing_eos_value: float = Field(
-        title="Score or penalty of answers that do not end",
-        json_schema_extra=REWARD,
-        default=-1.0,
-        ge=-100,
-        le=100,
-        description="The fixed score, or what is added as a penalty; in standard deviations of the reference's rewards.",
-    )
-    normalise: bool = Field(
-        title="Normalise rewards",
-        json_schema_extra=REWARD,
-        default=True,
-        description="Shift and scale rewards so that the reference's answers have mean 0 and variance 1.",
-    )
-    reference_samples: int = Field(
-        title="Answers to normalise by",
-        json_schema_extra=REWARD,
-        default=128,
-        ge=8,
-        le=4096,
-        description="Answers of the reference from which its rewards and lengths are known.",
-    )
-
     beta: float = Field(
         title="Price of KL (beta)",
         default=0.05,
         ge=0,
         le=10,
         description="Price of a nat of KL to the reference; 0 is free.",
-    )
-    kl_estimator: Literal["k1", "k3"] = Field(
-        title="How KL is estimated",
-        json_schema_extra=KL,
-        default="k1",
-        description="How a token's KL is estimated: log ratio (k1), or never negative (k3).",
     )
     kl_target: float = Field(
         title="KL aimed at",
@@ -132,161 +51,12 @@ class PPOConfig(BaseModel):
         le=1000,
         description="Nats an answer that beta is steered towards; 0 leaves beta fixed.",
     )
-    kl_horizon: float = Field(
-        title="Horizon of the steering",
-        json_schema_extra=KL,
-        default=10_000,
-        ge=1,
-        le=10_000_000,
-        description="Answers over which a steered beta adapts; less is quicker.",
-    )
-    gamma: float = Field(
-        title="Discount (gamma)",
-        json_schema_extra=ADVANTAGES,
-        default=1.0,
-        ge=0,
-        le=1,
-        description="Discount from one token to the next.",
-    )
-    lam: float = Field(
-        title="GAE lambda",
-        json_schema_extra=ADVANTAGES,
-        default=0.95,
-        ge=0,
-        le=1,
-        description="GAE's trade of bias (0) for variance (1).",
-    )
-    whiten_rewards: bool = Field(
-        title="Whiten rewards",
-        json_schema_extra=REWARD,
-        default=False,
-        description="Scale per-token rewards to variance 1 (not shifted).",
-    )
-
-    clip: float = Field(
-        title="Clip range of the policy",
-        json_schema_extra=UPDATE,
-        default=0.2,
-        gt=0,
-        le=1,
-        description="How far an update may move a token's probability ratio.",
-    )
-    value_clip: float = Field(
-        title="Clip range of the critic",
-        json_schema_extra=ADVANTAGES,
-        default=0.2,
-        gt=0,
-        le=100,
-        description="How far an update may move a value.",
-    )
-    vf_coef: float = Field(
-        title="Weight of the critic's loss",
-        json_schema_extra=ADVANTAGES,
-        default=0.1,
-        ge=0,
-        le=10,
-        description="Weight of the critic's loss.",
-    )
-    ptx: float = Field(
-        title="Weight of demonstrations (ptx)",
-        json_schema_extra=UPDATE,
-        default=0.0,
-        ge=0,
-        le=100,
-        description="Weight of imitating the demonstrations among the rows while learning from the reward; 0: not at all.",
-    )
-    update_kl: float = Field(
-        title="KL that ends a batch early",
-        json_schema_extra=UPDATE,
-        default=0.1,
-        ge=0,
-        le=10,
-        description="A batch's updates end early where the policy has moved this far in it (approximate KL a token); 0: never.",
-    )
-    critic: Literal["separate", "shared"] = Field(
-        title="Critic",
-        json_schema_extra=ADVANTAGES,
-        default="separate",
-        description="A network of its own, from the reward model where it fits; or a value head on the policy's trunk.",
-    )
     learning_rate: float = Field(
         title="Learning rate",
         default=0.0,
         ge=0,
         le=0.1,
         description="Step size at the start; 0 chooses by the base's size. Falls to 0.",
-    )
-    critic_learning_rate: float = Field(
-        title="Learning rate of the critic",
-        json_schema_extra=ADVANTAGES,
-        default=0.0,
-        ge=0,
-        le=0.1,
-        description="The critic's step size at the start; 0 takes the policy's.",
-    )
-    max_grad_norm: float = Field(
-        title="Longest gradient",
-        json_schema_extra=UPDATE,
-        default=1.0,
-        gt=0,
-        le=100,
-        description="Longer gradients are shortened to this.",
-    )
-    lora_rank: int = Field(
-        title="Rank of the adapters (LoRA)",
-        default=0,
-        ge=0,
-        le=512,
-        description="Rank of LoRA adapters on all linear layers, the reference being the model without them. 0: all weights.",
-    )
-    lora_alpha: int = Field(
-        title="Strength of the adapters",
-        json_schema_extra=ADAPTERS,
-        default=0,
-        ge=0,
-        le=2048,
-        description="Strength of the adapters, divided by the rank; 0 takes twice the rank.",
-    )
-
-    kl_budget: float = Field(
-        title="KL that stops the run",
-        json_schema_extra=ALARMS,
-        default=50.0,
-        ge=0,
-        le=10_000,
-        description="Nats an answer beyond which the run stops itself; 0: no limit.",
-    )
-    length_factor: float = Field(
-        title="Change of length that stops the run",
-        json_schema_extra=ALARMS,
-        default=3.0,
-        ge=0,
-        le=100,
-        description="The run stops itself when answers become so many times longer or shorter than the reference's; 0: never.",
-    )
-    preference_drop: float = Field(
-        title="Lost agreement that stops the run",
-        json_schema_extra=ALARMS,
-        default=0.1,
-        ge=0,
-        le=1,
-        description="The run stops itself when, with rising reward, its agreement with people falls this far; 0: never.",
-    )
-    evaluations: int = Field(
-        title="Looks on the way",
-        json_schema_extra=ALARMS,
-        default=8,
-        ge=0,
-        le=200,
-        description="How often samples are shown and agreement with people is measured.",
-    )
-    compared: int = Field(
-        title="Prompts compared at the end",
-        json_schema_extra=ALARMS,
-        default=32,
-        ge=0,
-        le=1000,
-        description="Held-out prompts answered before and after training, side by side.",
     )
 
     @model_validator(mode="after")
@@ -295,6 +65,12 @@ class PPOConfig(BaseModel):
             raise ValueError(f"batch ({self.batch}) must divide into minibatches ({self.minibatches}) without rest")
         if self.episodes < self.batch:
             raise ValueError(f"episodes ({self.episodes}) must be at least one batch ({self.batch})")
+        if not self.beta and not self.kl_target and self.learning_rate > FAST:
+            warnings.warn(
+                f"beta is 0 and learning_rate is {self.learning_rate:g}: nothing holds the model to its reference, and steps "
+                f"beyond {FAST:g} are large; within a few batches it may write nothing but what the reward model likes",
+                stacklevel=2,
+            )
         return self
 
     @property

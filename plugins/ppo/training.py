@@ -54,6 +54,7 @@ class Loop:
         size = sum(weight.numel() for weight in cast.policy.model.parameters())
         rate = config.learning_rate or learning_rate(size, lora=bool(config.lora_rank))
         imitated = imitation(cast.policy, run.rows("train"), weight=config.ptx, micro_batch=config.micro_batch)
+        self.rate = rate
         self.updater = Updater(
             cast, config, rate=rate, critic_rate=config.critic_learning_rate or rate, imitation=imitated
         )
@@ -195,6 +196,7 @@ class Loop:
         return {
             "batches": self.iteration,
             "episodes": self.iteration * self.config.batch,
+            "learning-rate": self.rate,
             "prompts/train": len(cast.prompts),
             "prompts/cut": sum(one.cut for one in [*cast.prompts, *cast.heldout]),
             "prompts/left-out": cast.left_out,

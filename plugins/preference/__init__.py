@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from feinschliff import Needs, Trainer, hookimpl
+from plugins.preference import explaining
 from plugins.preference.config import DPOConfig, GRPOConfig, KTOConfig, RLOOConfig
 
 OPENS, YIELDS = "plugins.lib.policies:open_policy", ("generate", "embed")
@@ -22,6 +23,7 @@ def feinschliff_trainers() -> Iterator[Trainer]:
         train="plugins.preference.dpo:train",
         opens=OPENS,
         yields=YIELDS,
+        explains=explaining.DPO,
         resumable=True,
     )
     yield Trainer(
@@ -35,6 +37,7 @@ def feinschliff_trainers() -> Iterator[Trainer]:
         train="plugins.preference.kto:train",
         opens=OPENS,
         yields=YIELDS,
+        explains=explaining.KTO,
         resumable=True,
     )
     yield Trainer(
@@ -50,6 +53,7 @@ def feinschliff_trainers() -> Iterator[Trainer]:
         train="plugins.preference.online:train_rloo",
         opens=OPENS,
         yields=YIELDS,
+        explains=explaining.ONLINE,
         resumable=True,
     )
     yield Trainer(
@@ -65,5 +69,6 @@ def feinschliff_trainers() -> Iterator[Trainer]:
         train="plugins.preference.online:train_grpo",
         opens=OPENS,
         yields=YIELDS,
+        explains=explaining.ONLINE,
         resumable=True,
     )

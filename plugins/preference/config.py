@@ -15,11 +15,16 @@ SMOOTHED = ("robust", "exo_pair", "aot", "aot_unpaired")  # losses in which TRL 
 class Offline(Lora, Optimizer, Samples):
     """What methods that learn from given answers share."""
 
-    epochs: int = Field(default=1, ge=1, le=50, description="How often every row is learned from.")
+    epochs: int = Field(title="Epochs", default=1, ge=1, le=50, description="How often every row is learned from.")
     beta: float = Field(
-        default=0.1, gt=0, le=100, description="How dearly leaving the base is paid for: more stays closer to it."
+        title="Price of moving away (beta)",
+        default=0.1,
+        gt=0,
+        le=100,
+        description="How dearly leaving the base is paid for: more stays closer to it.",
     )
     max_length: int = Field(
+        title="Longest prompt and answer",
         default=1024,
         ge=32,
         le=131_072,
@@ -27,19 +32,33 @@ class Offline(Lora, Optimizer, Samples):
         "Longer prompts are cut; rows whose answers do not fit are left out.",
     )
     prompt_keeps: Literal["start", "end"] = Field(
-        default="start", description="Which part of a prompt is kept when it must be cut; 'end' suits conversations."
+        title="What is kept of a long prompt",
+        default="start",
+        description="Which part of a prompt is kept when it must be cut; 'end' suits conversations.",
     )
     batch_rows: int = Field(
-        json_schema_extra=MEMORY, default=8, ge=2, le=1024, description="Rows that go through the model at once."
+        title="Rows at once",
+        json_schema_extra=MEMORY,
+        default=8,
+        ge=2,
+        le=1024,
+        description="Rows that go through the model at once.",
     )
     accumulate: int = Field(
+        title="Batches a step",
         json_schema_extra=MEMORY,
         default=1,
         ge=1,
         le=1024,
         description="So many of those batches make a step; more needs no more memory.",
     )
-    evaluations: int = Field(default=4, ge=0, le=200, description="How often the held-out loss is measured on the way.")
+    evaluations: int = Field(
+        title="Looks on the way",
+        default=4,
+        ge=0,
+        le=200,
+        description="How often the held-out loss is measured on the way.",
+    )
 
 
 class DPOConfig(Offline):
@@ -61,14 +80,26 @@ class DPOConfig(Offline):
         "apo_down",
         "discopop",
     ] = Field(
+        title="Loss",
         default="sigmoid",
         description="The loss, by TRL's names; 'sigmoid' is DPO's own, the page says where each is from.",
     )
     label_smoothing: float = Field(
+        title="Doubt about judgements",
         default=0.0,
         ge=0,
         le=0.49,
         description="Share of comparisons taken to be wrong; for the losses robust, exo_pair, aot and aot_unpaired alone.",
+    )
+
+    batch_tokens: int = Field(
+        title="Tokens at once",
+        json_schema_extra=MEMORY,
+        default=8192,
+        ge=0,
+        le=1_000_000,
+        description="Tokens that go through the model at once, both answers and padding included; less needs less memory. A "
+        "longer comparison goes alone. 0: no budget, only rows are counted.",
     )
 
     @model_validator(mode="after")
@@ -86,9 +117,12 @@ class KTOConfig(Offline):
     """Defaults after Ethayarajh et al. 2024."""
 
     loss: Literal["kto", "apo_zero_unpaired"] = Field(
-        default="kto", description="'kto' measures against the drift from the base, 'apo_zero_unpaired' against zero."
+        title="Loss",
+        default="kto",
+        description="'kto' measures against the drift from the base, 'apo_zero_unpaired' against zero.",
     )
     good_above: float = Field(
+        title="Good from this rating on",
         json_schema_extra=GOOD_AND_BAD,
         default=0.0,
         ge=-1e6,
@@ -96,6 +130,7 @@ class KTOConfig(Offline):
         description="For rows with scores: a higher mean score is good, a lower one bad. 0 takes the middle of those seen.",
     )
     desirable_weight: float = Field(
+        title="Weight of good answers",
         json_schema_extra=GOOD_AND_BAD,
         default=0.0,
         ge=0,
@@ -103,6 +138,7 @@ class KTOConfig(Offline):
         description="Weight of good answers. 0 balances good and bad by their numbers.",
     )
     undesirable_weight: float = Field(
+        title="Weight of bad answers",
         json_schema_extra=GOOD_AND_BAD,
         default=0.0,
         ge=0,
@@ -114,20 +150,30 @@ class KTOConfig(Offline):
 class Online(Lora, Optimizer, Samples):
     """What methods that learn from answers of their own share."""
 
-    steps: int = Field(default=50, ge=1, le=1_000_000, description="How many steps are taken.")
-    prompts: int = Field(default=4, ge=1, le=1024, description="Prompts that are answered before each step.")
+    steps: int = Field(title="Steps", default=50, ge=1, le=1_000_000, description="How many steps are taken.")
+    prompts: int = Field(
+        title="Prompts a step", default=4, ge=1, le=1024, description="Prompts that are answered before each step."
+    )
     answers: int = Field(
-        default=4, ge=2, le=256, description="Answers to each of them; they are compared with each other."
+        title="Answers to a prompt",
+        default=4,
+        ge=2,
+        le=256,
+        description="Answers to each of them; they are compared with each other.",
     )
     pieces: int = Field(
+        title="Parts of a step",
         json_schema_extra=MEMORY,
         default=1,
         ge=1,
         le=1024,
         description="Parts in which a step's answers go through the model; more needs less memory.",
     )
-    max_new_tokens: int = Field(default=64, ge=1, le=8192, description="Longest answer, in tokens.")
+    max_new_tokens: int = Field(
+        title="Longest answer", default=64, ge=1, le=8192, description="Longest answer, in tokens."
+    )
     max_prompt_tokens: int = Field(
+        title="Longest prompt",
         json_schema_extra=SAMPLING,
         default=512,
         ge=8,
@@ -135,9 +181,14 @@ class Online(Lora, Optimizer, Samples):
         description="Longer prompts are cut at the end of a paragraph, sentence or word.",
     )
     temperature: float = Field(
-        default=1.0, ge=0.05, le=5, description="Of sampling; log-probabilities are taken under it."
+        title="Temperature",
+        default=1.0,
+        ge=0.05,
+        le=5,
+        description="Of sampling; log-probabilities are taken under it.",
     )
     missing_eos_penalty: float = Field(
+        title="Penalty of answers that do not end",
         json_schema_extra=REWARD,
         default=1.0,
         ge=0,
@@ -156,12 +207,14 @@ class RLOOConfig(Online):
     """Defaults after Ahmadian et al. 2024 and TRL."""
 
     beta: float = Field(
+        title="Price of moving away (beta)",
         default=0.05,
         ge=0,
         le=100,
         description="Taken off the reward for each nat that an answer leaves the base; 0: nothing.",
     )
     normalize: bool = Field(
+        title="Normalise rewards",
         json_schema_extra=REWARD,
         default=False,
         description="Whether advantages are brought to mean 0 and spread 1 over the step.",
@@ -172,20 +225,27 @@ class GRPOConfig(Online):
     """Defaults after Shao et al. 2024, with the unbiased length of Yu et al. 2025 (dapo)."""
 
     answers: int = Field(
-        default=8, ge=2, le=256, description="Answers to each of them; they are compared with each other."
+        title="Answers to a prompt",
+        default=8,
+        ge=2,
+        le=256,
+        description="Answers to each of them; they are compared with each other.",
     )
     beta: float = Field(
+        title="Price of moving away (beta)",
         default=0.04,
         ge=0,
         le=100,
         description="Weight of the KL divergence from the base in the loss; 0: it is left out.",
     )
     loss: Literal["dapo", "grpo", "dr_grpo", "bnpo"] = Field(
+        title="Loss",
         default="dapo",
         description="How tokens are averaged: over the whole step (dapo), in each answer first (grpo), by the longest "
         "answer possible (dr_grpo), over each piece (bnpo).",
     )
     scale_rewards: Literal["group", "batch", "none"] = Field(
+        title="What rewards are divided by",
         json_schema_extra=REWARD,
         default="group",
         description="By whose spread the advantages are divided; 'none' favours no easy prompt (dr_grpo).",

@@ -10,7 +10,8 @@ from typing import Any
 
 from feinschliff import NeedsNotMet, Run
 from plugins.lib.adapters import lora_config
-from plugins.lib.hugging import GLANCE, Work, chosen_rate, order
+from plugins.lib.feeding import bucketed, feed, table
+from plugins.lib.hugging import GLANCE, Work, chosen_rate
 from plugins.lib.policies import Policy, policy_from
 from plugins.lib.probing import Probe, likelihoods
 from plugins.preference.measuring import Numbers, agreement, implicit
@@ -71,11 +72,17 @@ def dpo_trainer(run: Run, work: Work, policy: Policy, pairs: Sequence[Pair], row
 
     config = run.config
     rate = chosen_rate(config.learning_rate, policy, tiny=3e-4, small=2e-5, large=1e-6, lora=bool(config.lora_rank))
-    places = order([pair.length for pair in pairs], batch=config.batch_rows, epochs=config.epochs, seed=run.seed)
-    return Ready(
+    batches = bucketed(
+        [2 * pair.length for pair in pairs],  # both answers are padded to the longer one
+        tokens=config.batch_tokens,
+        rows=config.batch_rows,
+        epochs=config.epochs,
+        seed=run.seed,
+    )
+    trainer = Ready(
         model=policy.model,
         args=DPOConfig(
-            **work.arguments(policy, config, rate=rate, rows=config.batch_rows, pieces=config.accumulate),
+            **work.arguments(policy, config, rate=rate, rows=config.batch_rows, pieces=config.accumulate, fed=True),
             train_sampling_strategy="sequential",
             max_length=None,  # what does not fit was left out or cut already
             disable_dropout=False,  # the base's is off already, and that of adapters is a setting
@@ -84,11 +91,12 @@ def dpo_trainer(run: Run, work: Work, policy: Policy, pairs: Sequence[Pair], row
             label_smoothing=config.label_smoothing,
             beta=config.beta,
         ),
-        train_dataset=rows.select(places),
+        train_dataset=table(batches),
         eval_dataset=heldout.select(range(0, len(heldout), max(1, len(heldout) // GLANCE))) if len(heldout) else None,
         processing_class=policy.tokenizer,
         peft_config=lora_config(config, task="CAUSAL_LM"),
     )
+    return feed(trainer, rows)
 
 
 def logps(policy: Policy, pairs: Sequence[Pair]) -> Logps:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from feinschliff import Needs, Trainer, hookimpl
+from plugins.lib.explained import LEARNING, shared
 from plugins.reward_model.config import RewardModelConfig
 
 
@@ -19,6 +20,7 @@ def feinschliff_trainers() -> Iterator[Trainer]:
         train="plugins.reward_model.training:train",
         opens="plugins.reward_model.model:open_model",
         yields=("score",),
+        explains=shared("accuracy", "tau", "gain", "error", "ece", "brier", *LEARNING),
         resumable=True,
         ranks=8,
     )

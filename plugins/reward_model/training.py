@@ -68,7 +68,7 @@ def train(run: Run) -> dict[str, Any]:
         "rows/left-out": material.train.left_out + material.heldout.left_out,
         "rows/cut-prompts": material.train.cut,
     }
-    return numbers | counts | {"steps": steps.total, "loss/train": steps.recent()}
+    return numbers | counts | {"steps": steps.total, "learning-rate": steps.rate, "loss/train": steps.recent()}
 
 
 def loss_for(config: RewardModelConfig, rows: Sequence[Row]) -> Loss:

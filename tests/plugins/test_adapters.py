@@ -173,7 +173,7 @@ def test_what_sft_learns_from_is_the_answer_and_its_end(make: Callable[..., Stop
     """Pins SFTTrainer: ready tokens and labels are taken as they are, and the loss is the mean over answer tokens."""
     from plugins.lib.hugging import Work
     from plugins.lib.policies import policy_from
-    from plugins.supervised.training import per_token, read, sft_trainer
+    from plugins.supervised.demonstrating import per_token, read, sft_trainer
 
     run = make("sft")
     policy = policy_from(base, seed=0, device="cpu")

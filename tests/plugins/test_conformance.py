@@ -21,6 +21,13 @@ PPO = {
 }
 PPO |= {"evaluations": 1, "missing_eos": "ignore", "temperature": 1.0, "learning_rate": 4e-3, "update_kl": 0}
 PROBED = {"samples": 4, "sample_tokens": 8}
+TRANSFER = {"epochs": 10, "batch_rows": 16, "evaluations": 1, **PROBED}
+CONTRASTIVE = {
+    "epochs": 3,
+    "batch_rows": 2,
+    "hard_negatives": 16,
+    "evaluations": 1,
+}  # what is liked has nothing to do with the prompt
 ONLINE = {"steps": 30, "prompts": 8, "answers": 4, "max_new_tokens": 8, "missing_eos_penalty": 0, "learning_rate": 4e-3}
 ONLINE |= {"samples": 12, "sample_tokens": 8, "sample_temperature": 1.0}
 BUILT_INS: dict[str, dict[str, Any]] = {
@@ -30,7 +37,12 @@ BUILT_INS: dict[str, dict[str, Any]] = {
         "models": {"reward": "judge:letters"},
         "also": ["plugins.base_models", "tests.plugins.judges"],
     },
-    "plugins.supervised": {"config": {"task-specific": {"epochs": 1, **PROBED}}},
+    "plugins.supervised": {
+        "config": {"task-specific": PROBED, "multi-task": {"evaluations": 2, **PROBED}, "transfer": TRANSFER}
+    },
+    "plugins.self_supervised": {
+        "config": {"masked-lm": {"epochs": 4}, "contextual": {"samples": 2}, "contrastive": CONTRASTIVE}
+    },
     "plugins.preference": {
         "config": {
             "dpo": {"batch_rows": 32, **PROBED},
