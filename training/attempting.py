@@ -323,7 +323,7 @@ class Attempt:
             if yields is None:
                 self._end(Run.FAILED, error=gettext("The trainer says it succeeded, and left no model."))
                 return
-            Model.objects.create(project=run.project, run=run, name=f"{run.trainer} {run.pk}", yields=yields)
+            Model.objects.create(project=run.project, run=run, name=run.title, yields=yields)
             self._end(Run.SUCCEEDED, numbers=_numbers(result), versions=result.get("versions") or {})
 
     def _end(self, state: str, **fields: Any) -> bool:  # noqa: ANN401 - the run's columns

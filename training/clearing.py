@@ -178,7 +178,7 @@ def _sizes(run: Run, way: str) -> dict[str, int]:
 
 def _told(run: Run) -> dict[str, Any]:
     """What the trail keeps of a run."""
-    return {"run": run.pk, "trainer": run.trainer, "state": run.state, "numbers": run.numbers}
+    return {"run": run.pk, "name": run.name, "trainer": run.trainer, "state": run.state, "numbers": run.numbers}
 
 
 def _delete(numbers: list[int]) -> None:

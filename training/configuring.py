@@ -51,6 +51,11 @@ class Fold:
         return any(field.error for field in self.fields)
 
 
+def defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A config with nothing chosen."""
+    return {name: field["default"] for name, field in schema.get("properties", {}).items() if "default" in field}
+
+
 def fields(schema: Mapping[str, Any], values: Mapping[str, Any], faults: Mapping[str, str]) -> list[Field]:
     """The schema's settings in its own order, holding `values` where given, else the defaults."""
     made = []

@@ -9,6 +9,7 @@ to the next, however many judgements are added. Only when that would leave a sid
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -26,7 +27,8 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation import asking, judging
 from annotation.kinds import KINDS, Subject
-from annotation.models import Item, Judgement, Project
+from annotation.models import Item, Judgement, Project, Text
+from training import passages
 from training.models import Snapshot
 from webapp.people import auditing
 from webapp.people.models import User
@@ -40,8 +42,11 @@ OFFERED = {
     "demonstration": _("Demonstrations: what people wrote or corrected"),
     "label": _("Labels: one row a label that was given"),
     "prompt": _("Prompts: one row a prompt, judged or not, for a model to answer while it learns"),
+    "text": _("Texts: passages of the raw texts, to learn from as they are"),
 }
-PROMPTS = "prompt"
+PROMPTS, TEXTS = "prompt", "text"
+MOST_TASKS = 50  # that a manifest names
+TASKED = ("demonstration", "label")  # kinds whose rows say what task they are an example of
 SPLITS = ("train", "heldout")
 
 
@@ -64,6 +69,8 @@ def freeze(
     rows: str,
     question: str = "",
     unjudged: bool = False,
+    passage: int = passages.USUAL,
+    with_items: bool = False,
     heldout: float = 0.2,
     split_seed: int = 0,
     actor: User | None = None,
@@ -72,7 +79,8 @@ def freeze(
 
     Rows come from the one `question` of that name, or from all that give them: rankings that would only follow from ratings are
     left out where people ranked as well. Rows of kind `prompt` come from the items, and with `unjudged` from those that nobody
-    has judged. Raises CannotFreeze.
+    has judged. Rows of kind `text` are passages of at most `passage` characters (0: whole texts) of the raw texts, and with
+    `with_items` of the prompts and answers of items too. Raises CannotFreeze.
     """
     if rows not in OFFERED:
         raise CannotFreeze(
@@ -89,16 +97,28 @@ def freeze(
         )
     if rows == PROMPTS and question:
         raise CannotFreeze(gettext("Prompts come from the items, whatever is asked about them; name no question."))
+    if rows == TEXTS and question:
+        raise CannotFreeze(gettext("Texts are taken as they are, whatever is asked about items; name no question."))
+    if rows != TEXTS and with_items:
+        raise CannotFreeze(gettext("Only texts can be taken from prompts and answers as they are."))
+    if rows == TEXTS and passage and not passages.LEAST <= passage <= passages.MOST:
+        raise CannotFreeze(
+            gettext("A passage has %(least)s to %(most)s characters, or 0 for whole texts.")
+            % {"least": passages.LEAST, "most": passages.MOST}
+        )
     if rows != PROMPTS and unjudged:
         raise CannotFreeze(gettext("Only prompts can be taken from items that nobody has judged."))
     with transaction.atomic():
         _one_moment()
         if rows == PROMPTS:
             frozen = _prompts_of(project, unjudged, heldout, split_seed)
+        elif rows == TEXTS:
+            frozen = _texts_of(project, passage, with_items, heldout, split_seed)
         else:
             frozen = _rows_of(project, rows, question, heldout, split_seed)
         options: dict[str, Any] = {"heldout": heldout, "split_seed": split_seed}
         options |= ({"question": question} if question else {}) | ({"unjudged": True} if unjudged else {})
+        options |= {"passage": passage} | ({"with_items": True} if with_items else {}) if rows == TEXTS else {}
         files = {split: "".join(_lines(frozen.rows[split])).encode() for split in SPLITS}
         manifest = {
             "project": project.slug,
@@ -165,7 +185,7 @@ def _one_moment() -> None:
 
 
 def _rows_of(project: Project, kind: str, question: str, heldout: float, seed: int) -> Frozen:
-    asked = _Versions(project, kind, question)
+    asked = Versions(project, kind, question)
     judgements = list(judging.current(project_id=project.pk).select_related("member").order_by("item__position", "id"))
     if not judgements:
         raise CannotFreeze(
@@ -181,7 +201,7 @@ def _rows_of(project: Project, kind: str, question: str, heldout: float, seed: i
     frozen = Frozen()
     for judgement in judgements:
         item = items[judgement.item_id]
-        made = list(_projected(kind, asked.of(judgement), item, judgement, frozen.dropped))
+        made = list(projected(kind, asked.of(judgement), item, judgement, frozen.dropped))
         frozen.rows[side[item.group]].extend(made)
         if made:
             frozen.judgement_ids.append(judgement.pk)
@@ -215,8 +235,53 @@ def _prompts_of(project: Project, unjudged: bool, heldout: float, seed: int) -> 
     return frozen
 
 
-class _Versions:
-    """The questions of each version of the schema that rows of a kind come from, looked up once."""
+def _texts_of(project: Project, passage: int, with_items: bool, heldout: float, seed: int) -> Frozen:
+    """A row a passage; a document's passages are of one group. The same passage of one group comes once."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    frozen = Frozen()
+    sources = _raw_texts(project)
+    for key, group, text in itertools.chain(sources, _texts_in_items(project)) if with_items else sources:
+        for part in passages.cut(text, passage):
+            row: dict[str, Any] = {
+                "text": part,
+                "weight": 1.0,
+                "item": key,
+                "annotators": [],
+                "group": group,
+                "judgements": [],
+            }
+            if found.setdefault((group, part), row) is not row:
+                frozen.dropped["the-same-again"] = frozen.dropped.get("the-same-again", 0) + 1
+    if not found:
+        raise CannotFreeze(
+            gettext(
+                "There are no raw texts yet. Import some, then freeze; prompts and answers can be taken as texts too."
+            )
+        )
+    side = sides((row["group"] for row in found.values()), heldout, seed)
+    for row in found.values():
+        frozen.rows[side[row["group"]]].append(row)
+    return frozen
+
+
+def _raw_texts(project: Project) -> Iterator[tuple[str, str, str]]:
+    """(key, group, text) in the order in which they came in."""
+    texts = Text.objects.filter(project=project).order_by("pk")
+    yield from texts.values_list("key", "group", "text").iterator(chunk_size=50)
+
+
+def _texts_in_items(project: Project) -> Iterator[tuple[str, str, str]]:
+    items = Item.objects.filter(project=project).order_by("position").prefetch_related("responses")
+    for item in items.iterator(chunk_size=500):
+        for text in (*(message["content"] for message in item.prompt), *(one.text for one in item.responses.all())):
+            yield item.key, item.group, text
+
+
+class Versions:
+    """The questions of each version of the schema that rows of a kind come from, looked up once.
+
+    `question`: only the one of that name.
+    """
 
     def __init__(self, project: Project, rows: str, question: str) -> None:
         self.project, self.rows, self.question = project, rows, question
@@ -237,9 +302,10 @@ class _Versions:
 
 
 def offered_by(project: Project) -> dict[str, str]:
-    """The kinds of rows that what the project ever asked can become, and prompts where there are items; with what each is."""
+    """The kinds of rows that what the project ever asked can become, and prompts and texts where there are any."""
     kinds = {row for kind in project.questions.values_list("kind", flat=True).distinct() for row in KINDS[kind].rows}
     kinds |= {PROMPTS} if project.items.exists() else set()
+    kinds |= {TEXTS} if project.texts.exists() or project.items.exists() else set()
     return {kind: str(text) for kind, text in OFFERED.items() if kind in kinds}
 
 
@@ -269,10 +335,14 @@ def _prompt(item: Item) -> Any:  # noqa: ANN401 - a text, or a list of messages
     return messages
 
 
-def _projected(
+def projected(
     kind: str, questions: list[asking.Asked], item: Item, judgement: Judgement, dropped: dict[str, int]
 ) -> Iterator[dict[str, Any]]:
-    """What one judgement becomes, with the bookkeeping that every row carries."""
+    """What one judgement becomes, with the bookkeeping that every row carries. What was lost is added to `dropped`.
+
+    `questions` are those that `Versions` gives for the judgement. A demonstration or a label names its task: that of the
+    item, if it was given one, and else the question.
+    """
     texts = [response.text for response in item.responses.all()]
     subject = Subject(order=range(len(texts)), texts=texts, prompt=_prompt(item))
     carried = {
@@ -286,7 +356,15 @@ def _projected(
         for name, count in lost.items():
             dropped[name] = dropped.get(name, 0) + count
         written_by = {response.text: response.source for response in item.responses.all()}
-        yield from (carried | row | _sources(row, written_by) for row in rows)
+        tasks = _task(kind, asked.name, item, several=len(questions) > 1)
+        yield from (carried | row | tasks | _sources(row, written_by) for row in rows)
+
+
+def _task(kind: str, question: str, item: Item, *, several: bool) -> dict[str, str]:
+    """The task that a row is an example of, where rows of its kind have one."""
+    if kind not in TASKED:
+        return {}
+    return {"task": " ".join(filter(None, [item.task, question if several or not item.task else ""]))}
 
 
 def _sources(row: dict[str, Any], written_by: Mapping[str, str]) -> dict[str, list[str]]:
@@ -298,7 +376,8 @@ def _sources(row: dict[str, Any], written_by: Mapping[str, str]) -> dict[str, li
 
 def _counts(frozen: Frozen) -> dict[str, Any]:
     groups = {split: len({row["group"] for row in frozen.rows[split]}) for split in SPLITS}
-    return {
+    tasks = {row["task"] for row in frozen.rows["train"] if row.get("task")}
+    return ({"tasks": sorted(tasks)[:MOST_TASKS]} if len(tasks) > 1 else {}) | {
         **{split: len(frozen.rows[split]) for split in SPLITS},
         "groups": groups,
         "judgements": len(frozen.judgement_ids),

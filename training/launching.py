@@ -14,11 +14,13 @@ from annotation.models import Project
 from training import casting, preflighting
 from training.catalogue import switching, validating
 from training.catalogue.listing import listing
+from training.configuring import defaults
 from training.models import Model, Run, Snapshot
 from webapp.people import auditing
 from webapp.people.models import User
 
 MAX_SEED = 2**31 - 1
+LONGEST_NAME = 80
 
 
 class CannotLaunch(Exception):
@@ -51,10 +53,13 @@ def launch(
     models: Mapping[str, str],
     seed: int = 0,
     ranks: int = 1,
+    name: str = "",
     launched_from: Run | None = None,
     actor: User | None = None,
 ) -> Run:
     """Queues a run. Raises CannotLaunch with every fault that can be known before it starts.
+
+    `name` is what people shall call it, in one line; without one it is called by its trainer and number.
 
     A role that the trainer may use and that is empty, or not named, stays without a model.
     """
@@ -70,18 +75,44 @@ def launch(
     faults = config_faults(offered, whole) | preflighting.faults(looked)
     if not 0 <= seed <= MAX_SEED:
         faults["seed"] = gettext("a seed is a whole number from 0 to %(most)s") % {"most": MAX_SEED}
+    name = " ".join(name.split())
+    if wrong := name_fault(name):
+        faults["name"] = wrong
     if faults:
         raise CannotLaunch(faults)
     with transaction.atomic():
         _hold_models(models)
         run = Run.objects.create(
-            project=project, snapshot=snapshot, trainer=trainer, trainer_version=str(offered.get("version", "")),
+            project=project, snapshot=snapshot, name=name, trainer=trainer, trainer_version=str(offered.get("version", "")),
             plugin=offered["plugin"], environment=offered.get("environment", ""), ranks=ranks,
             launched_from=launched_from, resumable=bool(offered.get("resumable")), config=whole, seed=seed,
             models_used=dict(models), launched_by=actor,
         )  # fmt: skip
         auditing.record(actor=actor, action="launch", subject=project.slug, run=run.pk, trainer=trainer)
     return run
+
+
+def name_fault(name: str) -> str:
+    """What is wrong with a run's name; empty where nothing is."""
+    if len(name) > LONGEST_NAME:
+        return gettext("a name has at most %(most)s characters") % {"most": LONGEST_NAME}
+    return "" if name.isprintable() else gettext("a name has no invisible signs in it")
+
+
+@transaction.atomic
+def rename(*, run: Run, name: str, actor: User | None) -> None:
+    """Calls a run, and the model that it left, by another name; an empty one gives it back the one it had by itself.
+
+    Raises CannotLaunch with what is wrong with the name.
+    """
+    name = " ".join(name.split())
+    if wrong := name_fault(name):
+        raise CannotLaunch({"name": wrong})
+    held = Run.objects.select_for_update(of=("self",)).get(pk=run.pk)  # it may leave its model just now
+    before, held.name = held.name, name
+    Run.objects.filter(pk=run.pk).update(name=name)
+    Model.objects.filter(run=held).update(name=held.title)
+    auditing.record(actor=actor, action="rename", subject=run.project.slug, run=run.pk, before=before, name=name)
 
 
 def _hold_models(models: Mapping[str, str]) -> None:
@@ -98,11 +129,6 @@ def cancel(*, run: Run, actor: User | None) -> None:
     if not waiting.update(state=Run.CANCELLED, cancel_requested_at=Now(), ended_at=Now()):
         Run.objects.filter(pk=run.pk, state__in=Run.HELD, cancel_requested_at=None).update(cancel_requested_at=Now())
     auditing.record(actor=actor, action="cancel", subject=run.project.slug, run=run.pk)
-
-
-def defaults(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A config with nothing chosen."""
-    return {name: field["default"] for name, field in schema.get("properties", {}).items() if "default" in field}
 
 
 def config_faults(trainer: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:

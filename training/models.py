@@ -49,6 +49,7 @@ class Run(models.Model):
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="runs")
     snapshot = models.ForeignKey(Snapshot, on_delete=models.PROTECT, related_name="runs")
+    name = models.CharField(max_length=80, blank=True, help_text="What people call it; empty: its trainer and number.")
     trainer = models.CharField(max_length=80)
     trainer_version = models.CharField(max_length=40, blank=True)
     plugin = models.CharField(max_length=120, blank=True, help_text="Who brings the trainer.")
@@ -98,6 +99,11 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.pk}: {self.trainer}"
+
+    @property
+    def title(self) -> str:
+        """What lists call it; the number tells apart what has one name."""
+        return f"{self.name} · {self.pk}" if self.name else f"{self.trainer} {self.pk}"
 
     @property
     def is_live(self) -> bool:

@@ -18,7 +18,7 @@ def run_ended(run: Run) -> None:
         said = gettext("%(run)s has failed.") if run.state == Run.FAILED else gettext("%(run)s has succeeded.")
     noticing.notify(
         user=run.launched_by,
-        text=" ".join(filter(None, [said % {"run": f"{run.trainer} {run.pk}"}, run.error])),
+        text=" ".join(filter(None, [said % {"run": run.title}, run.error])),
         url=reverse("run", args=[run.project.slug, run.pk]),
         is_trouble=run.state == Run.FAILED,
     )

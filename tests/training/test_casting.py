@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-from tests.builders import signed_in
+from tests.builders import person, signed_in
 from tests.training import world_of_runs as world
 from training import casting, launching, preflighting, working
 from training.catalogue.listing import listing
@@ -104,3 +104,40 @@ def test_an_optional_role_is_looked_at_like_any_other(snapshot: Snapshot, odd: s
         project=snapshot.project, trainer=listing().trainers["judged"], snapshot=snapshot, config={}, models={"judge": odd}
     )  # fmt: skip
     assert "judge" in preflighting.faults(checks)
+
+
+def test_a_role_that_asks_another_verb_of_other_rows_is_offered_who_can_play_it_with_those_that_are_chosen(
+    lin: Client, snapshot: Snapshot
+) -> None:
+    about = listing().trainers["by-kind"]
+    [role] = casting.cast(about, snapshot.project, None, {}, {}, rows="label", others=["ranking", "label"])
+    assert role.follows_rows
+    assert role.value in {choice.ref for choice in role.choices if "label" in choice.rows}
+    fits = {choice.ref: choice.rows for choice in role.choices}
+    assert (fits["tiny:encoder"], set(fits["tiny:causal"])) == (("label",), {"label", "ranking"})
+    page = lin.get(NEW, {"trainer": "by-kind"}).text
+    assert "tiny:encoder" not in page  # the project has frozen rankings alone
+    checks = preflighting.check(
+        project=snapshot.project, trainer=about, snapshot=snapshot, config={}, models={"base": "tiny:encoder"}
+    )
+    assert (
+        "by-kind needs one that can generate".replace("by-kind", "A by-kind one") in preflighting.faults(checks)["base"]
+    )
+
+
+def test_plugins_page_tells_what_follows_from_the_kind_of_rows(quick: Path) -> None:
+    page = signed_in(person("root", is_superuser=True)).get("/plugins/").text
+    assert "with label rows a base model that can embed" in page
+    assert "from label rows: classify" in page
+
+
+def test_rows_that_name_too_few_tasks_are_told_before_the_launch(snapshot: Snapshot) -> None:
+    about = listing().trainers["quick"]
+    several = {**about, "needs": {**about["needs"], "tasks": 2}}
+    asked = {"project": snapshot.project, "snapshot": snapshot, "config": {}, "models": {}}
+    assert (
+        "at least 2 tasks; these name one"
+        in preflighting.faults(preflighting.check(trainer=several, **asked))["snapshot"]
+    )
+    snapshot.counts["tasks"] = ["first", "second"]
+    assert "snapshot" not in preflighting.faults(preflighting.check(trainer=several, **asked))

@@ -130,7 +130,7 @@ def test_the_snapshot_that_was_chosen_is_kept_through_the_trainers_to_the_form(l
         assert f"To learn from snapshot <code>{chosen.hash[:12]}</code>" in page
         assert f'href="?trainer=reward-model&amp;snapshot={chosen.hash}"' in page
         form = lin.get(NEW, {"trainer": "reward-model", "snapshot": chosen.hash}).text
-        assert f'<option value="{chosen.hash}" selected>' in form
+        assert f'<option value="{chosen.hash}" selected' in form
         assert f'/runs/new/?snapshot={chosen.hash}">Another trainer' in form
     page = lin.get(NEW, {"snapshot": pairs.hash}).text  # the quick one "once" learns from rankings alone
     assert 'href="?trainer=once"' in page

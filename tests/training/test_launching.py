@@ -199,10 +199,11 @@ def test_the_picker_offers_every_trainer(lin: Client, snapshot: Snapshot) -> Non
 
 
 def test_the_form_launches_what_it_shows(lin: Client, snapshot: Snapshot) -> None:
-    answer = lin.post(address(snapshot), form(snapshot, {"config-epochs": "3", "seed": "5"}))
+    answer = lin.post(address(snapshot), form(snapshot, {"config-epochs": "3", "seed": "5", "name": "one"}))
     run = Run.objects.get()
     assert answer.url == f"/p/{snapshot.project.slug}/runs/{run.pk}/"
     assert (run.config["epochs"], run.seed, run.launched_by, run.snapshot) == (3, 5, person("lin"), snapshot)
+    assert run.title == f"one · {run.pk}"
     assert lin.get(answer.url).status_code == 200
 
 
@@ -210,6 +211,7 @@ def test_the_form_launches_what_it_shows(lin: Client, snapshot: Snapshot) -> Non
     ("field", "value"),
     [
         ("config-epochs", "many"), ("config-epochs", "99"), ("config-dropout", "nan"), ("seed", "-1"), ("seed", "x"),
+        ("name", "n" * 81),
         ("other-base", "nonsense"), ("config-prompt_keeps", "middle"),
     ],
 )  # fmt: skip
@@ -222,7 +224,7 @@ def test_a_refused_form_keeps_what_was_typed_and_says_where_it_is_wrong(
     assert "Nothing was launched." in page
     assert 'name="config-batch_rows" id="config-batch_rows" value="5"' in page
     assert "errorlist" in page
-    if field.startswith(("config-epochs", "config-dropout", "other-", "seed")):
+    if field.startswith(("config-epochs", "config-dropout", "other-", "seed", "name")):
         assert f'value="{value}"' in page
     assert not Run.objects.exists()
 

@@ -25,7 +25,7 @@ from training.catalogue import describing
 from training.catalogue.listing import listing
 from training.machine import capacity, disk, limiting
 from training.models import Model, Run, Snapshot
-from training.preflighting import Check
+from training.preflighting import Check, room
 
 
 @pytest.fixture
@@ -249,7 +249,7 @@ def test_more_processes_than_the_trainer_allows_are_refused_and_than_cores_warne
 def test_the_queue_is_counted_and_a_missing_worker_noticed(snapshot: Snapshot) -> None:
     first = queued(snapshot)
     assert looked(snapshot, "quick")["worker"].sentence == "1 run waits before this one."
-    Run.objects.filter(pk=first.pk).update(created_at=first.created_at - 2 * preflighting.STALE)
+    Run.objects.filter(pk=first.pk).update(created_at=first.created_at - 2 * room.STALE)
     found = looked(snapshot, "quick")["worker"]
     assert (found.level, "is a worker up?" in found.sentence) == ("warning", True)
 
@@ -279,3 +279,12 @@ def test_the_command_prints_checks_and_warnings(snapshot: Snapshot, settings: An
     call_command(*words, stdout=out, stderr=err)
     assert err.getvalue().startswith("warning: Memory: about 5")
     assert Run.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_settings_that_a_trainer_finds_odd_are_a_warning_before_the_launch(snapshot: Snapshot) -> None:
+    found = looked(snapshot, "ppo", base="tiny:causal", config={"beta": 0, "learning_rate": 0.1})["setting-beta"]
+    assert (found.level, found.title) == ("warning", "Price of KL (beta)")
+    assert "nothing holds the model to its reference" in found.sentence
+    for usual in ({"beta": 0}, {"learning_rate": 0.1}, {"beta": 0, "learning_rate": 2}):
+        assert "setting-beta" not in looked(snapshot, "ppo", base="tiny:causal", config=usual)

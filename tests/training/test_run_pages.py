@@ -9,8 +9,8 @@ from django.test import Client
 
 from tests.builders import signed_in
 from tests.training import world_of_runs as world
-from training import preparing
-from training.models import Metric, Run, Sample, Snapshot
+from training import launching, preparing
+from training.models import Metric, Model, Run, Sample, Snapshot
 from training.reporting import logs
 from webapp.people.models import Notice
 
@@ -215,3 +215,74 @@ def test_what_single_runs_alone_have_is_folded_when_they_are_compared(snapshot: 
 
     assert drawn("&only=shared") == [{"loss"}, {"loss"}]
     assert drawn("") == [{"loss", "left"}, {"loss", "right"}]
+
+
+def test_numbers_and_curves_stand_under_what_their_trainer_says_of_them(snapshot: Snapshot, lin: Client) -> None:
+    numbers = {"accuracy/model": 0.75, "accuracy/longer": 0.5, "loss": 0.1, "steps": 3, "accuracy/model/low": None}
+    numbers |= {"loss/low": 0.00002, "loss/high": 0.5}
+    run = ended(snapshot, numbers=numbers)
+    Metric.objects.create(run=run, attempt=1, step=1, name="loss/heldout", value=1.0)
+    Metric.objects.create(run=run, attempt=1, step=1, name="spoons", value=1.0)
+    answer = lin.get(address(run))
+    told = [(one.title, [number.name for number in one.told]) for one in answer.context["numbers"]]
+    assert told == [
+        ("Orders it gets right", ["accuracy/longer", "accuracy/model", "accuracy/model/low"]),
+        ("What it counts down", ["loss"]),
+        ("", ["steps"]),
+    ]
+    assert "Of two answers each. More is better." in answer.text
+    [loss] = answer.context["numbers"][1].told
+    assert (loss.low, loss.high) == (0.00002, 0.5)
+    Run.objects.update(numbers={"learning-rate": 0.00002})
+    assert "2e-05" in lin.get(address(run)).text
+    assert [one.title for one in answer.context["glossary"]] == ["What it counts down"]
+    gone = ended(snapshot, numbers=numbers, trainer="gone")
+    assert [one.title for one in lin.get(address(gone)).context["numbers"]] == [""]
+
+
+def test_lists_say_what_the_number_of_a_run_is(snapshot: Snapshot, lin: Client) -> None:
+    """A judge's accuracy and another trainer's are not one column of like numbers."""
+    judge = ended(snapshot, numbers={"loss/heldout": 0.5, "accuracy/model": 0.75})
+    ended(snapshot, numbers={"loss/heldout": 0.25})
+    ended(snapshot, numbers={"accuracy/model": 0.625}, trainer="gone")
+    ended(snapshot, numbers={"spoons": 3, "accuracy/model": None})
+    rows = lin.get(f"/p/{snapshot.project.slug}/runs/").context["rows"]
+    told = [(0.75, "Orders it gets right"), (0.25, "What it counts down"), (0.625, "Accuracy"), None]
+    assert [row["reached"] for row in reversed(rows)] == told
+    Model.objects.create(project=snapshot.project, run=judge, name=judge.title, yields=["score"])
+    page = lin.get(f"/p/{snapshot.project.slug}/models/").text
+    assert "0.750" in page
+    assert "Orders it gets right" in page
+
+
+def test_a_run_and_its_model_are_called_by_the_name_they_were_given(snapshot: Snapshot, lin: Client) -> None:
+    run = launching.launch(
+        project=snapshot.project, trainer="quick", snapshot=snapshot, config={}, models={}, name="  careful \n start "
+    )
+    assert run.title == f"careful start · {run.pk}"
+    Run.objects.update(state=Run.SUCCEEDED)
+    model = Model.objects.create(project=snapshot.project, run=run, name=run.title, yields=["score"])
+    lin.post(address(run, "name/"), {"name": "the <b>bold</b> one"})
+    run.refresh_from_db()
+    model.refresh_from_db()
+    assert run.title == model.name == f"the <b>bold</b> one · {run.pk}"
+    for page in (address(run), f"/p/{snapshot.project.slug}/runs/", f"/p/{snapshot.project.slug}/models/{model.pk}/"):
+        text = lin.get(page).text
+        assert f"the &lt;b&gt;bold&lt;/b&gt; one · {run.pk}" in text
+        assert "<b>bold</b>" not in text
+    assert lin.get(address(run, "live/")).json()["runs"][0]["name"] == run.title
+    lin.post(address(run, "relaunch/"))
+    assert Run.objects.first().name == run.name
+    lin.post(address(run, "name/"), {"name": ""})
+    model.refresh_from_db()
+    assert model.name == f"quick {run.pk}"
+
+
+@pytest.mark.parametrize("name", ["x" * 81, "a\u202eb", "a\x07b"])
+def test_a_name_that_cannot_be_shown_is_refused_and_changes_nothing(snapshot: Snapshot, lin: Client, name: str) -> None:
+    run = ended(snapshot)
+    assert "keeps its name" in lin.post(address(run, "name/"), {"name": name}, follow=True).text
+    assert not Run.objects.get().name
+    with pytest.raises(launching.CannotLaunch) as refused:
+        launching.launch(project=snapshot.project, trainer="quick", snapshot=snapshot, config={}, models={}, name=name)
+    assert list(refused.value.faults) == ["name"]

@@ -77,14 +77,14 @@ def test_train_that_waits_works_the_run_itself_where_no_worker_is_up(
         )
     assert failed.value.returncode == 1
     answer = json.loads(out.getvalue().splitlines()[-1])
-    assert answer == {"run": run.pk + 1, "state": "failed", "numbers": {}, "error": "it needs more than this"}
+    assert answer == {"run": run.pk + 1, "name": "", "state": "failed", "numbers": {}, "error": "it needs more than this"}
 
 
 def test_models_and_score(quick: Path) -> None:
     assert "No run has left a model yet." in said("models")
     run = launch(frozen(planted()))
     Worker().work_one(run.pk)
-    assert f"run:{run.pk}  quick in planted, can score, held-out accuracy 0.750" in said("models")
+    assert f"run:{run.pk}  quick in planted, can score, 0.750 Orders it gets right" in said("models")
     [row] = json.loads(said("models", "--json"))["models"]
     assert (row["model"], row["snapshot"]) == (f"run:{run.pk}", run.snapshot.hash)
     completions = ["--completion", "a", "--completion", "abc"]

@@ -11,13 +11,14 @@ import subprocess
 import time
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 
 from training.catalogue import environments
 from training.catalogue.listing import child_environment
 
+Told = tuple[tuple[str, str], ...]
 TIMEOUT = 20  # seconds
 REMEMBERED = 60  # seconds; the plugin may be mended since
 
@@ -27,16 +28,30 @@ def refused(trainer: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, 
 
     `trainer` is its listing. Nothing where it has no rules, or where it does not answer: the run will say it then.
     """
+    return dict(_answer(trainer, config).faults)
+
+
+def warned(trainer: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, str]:
+    """Setting -> what the trainer's own rules find odd about it, though a run would take it; "" for all of them together."""
+    return dict(_answer(trainer, config).warnings)
+
+
+class Answer(NamedTuple):
+    faults: Told = ()
+    warnings: Told = ()
+
+
+def _answer(trainer: Mapping[str, Any], config: Mapping[str, Any]) -> Answer:
     if not trainer.get("validates"):
-        return {}
+        return Answer()
     question = {"trainer": trainer["name"], "config": config, "entry_points": [trainer["plugin"]]}
     environment = trainer.get("environment", "")
     question["plugins"] = [] if environment else settings.BUILTIN_PLUGINS
-    return dict(_asked(environment, json.dumps(question, sort_keys=True), int(time.monotonic() // REMEMBERED)))
+    return _asked(environment, json.dumps(question, sort_keys=True), int(time.monotonic() // REMEMBERED))
 
 
 @lru_cache(maxsize=200)
-def _asked(environment: str, question: str, _time: int) -> tuple[tuple[str, str], ...]:
+def _asked(environment: str, question: str, _time: int) -> Answer:
     try:
         answer = subprocess.run(
             [environments.interpreter(environment), "-m", "feinschliff.filling"], input=question, capture_output=True,
@@ -44,7 +59,7 @@ def _asked(environment: str, question: str, _time: int) -> tuple[tuple[str, str]
         )  # fmt: skip
         told = json.loads(answer.stdout.strip().splitlines()[-1])
         faults = told.get("faults") or ({"": told["error"]} if "error" in told else {})
-        return tuple((str(name), str(said)) for name, said in faults.items())
+        return Answer(_pairs(faults), _pairs(told.get("warnings") or {}))
     except (
         environments.EnvironmentUnusable,
         subprocess.TimeoutExpired,
@@ -53,4 +68,8 @@ def _asked(environment: str, question: str, _time: int) -> tuple[tuple[str, str]
         IndexError,
         AttributeError,
     ):
-        return ()
+        return Answer()
+
+
+def _pairs(told: Mapping[str, Any]) -> Told:
+    return tuple((str(name), str(said)) for name, said in told.items())

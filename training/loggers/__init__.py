@@ -121,6 +121,7 @@ def about(run: Run) -> dict[str, Any]:
         "name": f"{run.project.slug}-run-{run.pk}",
         "project": run.project.slug,
         "run": run.pk,
+        "title": run.title,
         "attempt": run.attempts,
         "trainer": run.trainer,
         "trainer_version": run.trainer_version,

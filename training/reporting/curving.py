@@ -53,9 +53,7 @@ def curves(runs: Sequence[Run]) -> dict[int, dict[str, Curve]]:
 def told(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """What a page draws: the runs in their order, each with a name, whether it lives, and its curves."""
     of = curves(runs)
-    return [
-        {"id": run.pk, "name": f"{run.trainer} {run.pk}", "live": run.is_live, "metrics": of[run.pk]} for run in runs
-    ]
+    return [{"id": run.pk, "name": run.title, "live": run.is_live, "metrics": of[run.pk]} for run in runs]
 
 
 def shared(told: list[dict[str, Any]]) -> list[dict[str, Any]]:

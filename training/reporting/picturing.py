@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,6 +58,12 @@ class Shown:
 def shown(run: Run) -> list[Shown]:
     """What the run made, in the order in which each was first told."""
     return [_MAKERS[report.kind](report) for report in run.reports.all() if report.kind in _MAKERS]
+
+
+def drawn(title: str, series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str, note: str = "") -> Shown:
+    """A picture of lines that no run made, as a run's are shown."""
+    content = {"x": x, "y": y, "series": {name: [list(point) for point in points] for name, points in series.items()}}
+    return _plot(Report(kind=Report.LINE, title=title, note=note, content=content))
 
 
 def stamp(run: Run) -> str:

@@ -26,7 +26,7 @@ SHOWN_JUDGEMENTS = 200
 WHO = {
     "model": _("this model"), "random": _("a coin"), "constant": _("always the same score"), "longer": _("the longer answer"),
     "untrained": _("before training"), "base": _("what the base model finds likely"),
-    "base-per-token": _("what the base model finds likely, token for token"),
+    "base-per-token": _("what the base model finds likely, token for token"), "tf-idf": _("word counts (TF-IDF)"),
 }  # fmt: skip
 #: who says which of two texts is better
 JUDGES = {
@@ -273,7 +273,11 @@ def took(run: Run) -> str:
     """How long it ran, in words."""
     if not run.started_at or not run.ended_at:
         return ""
-    seconds = round((run.ended_at - run.started_at).total_seconds())
-    minutes, seconds = divmod(seconds, 60)
+    return duration((run.ended_at - run.started_at).total_seconds())
+
+
+def duration(seconds: float) -> str:
+    """`2 h 5 min`, `3 min 20 s` or `12 s`."""
+    minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

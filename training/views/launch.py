@@ -18,6 +18,7 @@ from training.catalogue import switching
 from training.catalogue.listing import ListingFailed, listing
 from training.models import Run, Snapshot
 from training.preflighting import FAULT, WARNING, Check
+from training.preflighting.chosen import title_of_setting
 from webapp.people.permitting import project
 
 FAMILIES = {
@@ -42,7 +43,7 @@ def new(request: ProjectRequest, slug: str) -> HttpResponse:
     offered = trainers.get(name)
     if offered is None:
         return render(request, "training/new_run.html", _picker(request, trainers, found.trainers.get(name)))
-    values = _start(source)
+    values = _start(source, request, offered)
     faults: dict[str, str] = {}
     checks: list[Check] = []
     if request.method == "POST":
@@ -53,6 +54,7 @@ def new(request: ProjectRequest, slug: str) -> HttpResponse:
             try:
                 run = launching.launch(
                     project=request.project, trainer=name, actor=request.user, launched_from=source,
+                    name=request.POST.get("name", ""),
                     snapshot=get_object_or_404(_named(request.project, request.POST.get("snapshot", ""))),
                     **values,
                 )  # fmt: skip
@@ -89,13 +91,7 @@ def _checks(
         ranks=values["ranks"],
     )  # fmt: skip
     known = offered["schema"].get("properties", {})
-    return [Check(name, FAULT, _setting(known, name), text) for name, text in wrong.items()] + found
-
-
-def _setting(known: dict[str, Any], name: str) -> str:
-    """What a form calls a setting."""
-    title = str(known.get(name, {}).get("title") or name.replace("_", " ").capitalize())
-    return gettext(title) if title else gettext("Settings")
+    return [Check(name, FAULT, title_of_setting(known, name), text) for name, text in wrong.items()] + found
 
 
 def _told(checks: list[Check]) -> dict[str, Any]:
@@ -145,10 +141,18 @@ def _source(request: ProjectRequest) -> Run | None:
     return request.project.runs.filter(pk=int(number)).first() if named else None
 
 
-def _start(source: Run | None) -> dict[str, Any]:
-    """What the form holds before anything was sent."""
+def _start(source: Run | None, request: ProjectRequest, offered: dict[str, Any]) -> dict[str, Any]:
+    """What the form holds before anything was sent: of a run, or what the address names (`?config-x=..&model-base=..`)."""
     if source is None:
-        return {"config": {}, "models": {}, "seed": 0, "ranks": 1}
+        named = {key.removeprefix("config-") for key in request.GET if key.startswith("config-")}
+        config, _ = configuring.read(offered["schema"], request.GET)
+        models = {
+            role: request.GET[f"model-{role}"] for role in casting.verbs(offered) if f"model-{role}" in request.GET
+        }
+        return {
+            "config": {name: value for name, value in config.items() if name in named}, "models": models, "seed": 0,
+            "ranks": 1,
+        }  # fmt: skip
     return {"config": source.config, "models": source.models_used, "seed": source.seed, "ranks": source.ranks}
 
 
@@ -179,19 +183,28 @@ def _form(
         config = config | {name: text for name, text in typed.items() if text is not None}
     chosen = request.POST.get("snapshot") or request.GET.get("snapshot") or (source.snapshot.hash if source else "")
     suited = [s for s in request.project.snapshots.all()[:100] if s.rows in needs["rows"]]
-    known = set(offered["schema"].get("properties", {})) | set(casting.verbs(offered)) | {"seed", "ranks", "snapshot"}
+    known = (
+        set(offered["schema"].get("properties", {}))
+        | set(casting.verbs(offered))
+        | {"seed", "ranks", "snapshot", "name"}
+    )
     fields, folds = configuring.folded(configuring.fields(offered["schema"], config, faults), SHOWN_SETTINGS)
     return {
         "project": request.project,
         "trainer": offered,
+        "run_name": request.POST.get("name", ""),
         "fields": fields,
         "folds": folds,
         "roles": casting.cast(
             offered,
             request.project,
-            values["models"] if request.method == "POST" or source else None,
+            values["models"] if request.method == "POST" or source or values["models"] else None,
             faults,
             switching.offered(request.project, listing()),
+            rows=next(
+                (snapshot.rows for snapshot in suited if snapshot.hash == chosen), suited[0].rows if suited else ""
+            ),
+            others=[snapshot.rows for snapshot in suited],
         ),
         "snapshots": suited,
         "chosen": chosen or (suited[0].hash if suited else ""),

@@ -15,7 +15,9 @@ from annotation.requests import ProjectRequest
 from feinschliff.best_of import kl_bound, scores_of
 from training import answering
 from training.models import Model
-from training.reporting import pairing, picturing, results
+from training.reporting import meaning, pairing, picturing, results
+from training.trying import VERBS
+from training.views import trying
 from webapp.people.permitting import project
 from webapp.saying import number
 
@@ -27,7 +29,7 @@ LONGEST, MOST_TOKENS = 256, 1024  # of an answer: what the form begins with, and
 @project("train")
 def models(request: ProjectRequest, slug: str) -> HttpResponse:
     found = Model.objects.filter(project=request.project).select_related("run", "run__snapshot")[:200]
-    rows = [{"model": model, "accuracy": model.run.numbers.get("accuracy/model")} for model in found]
+    rows = [{"model": model, "reached": meaning.headline(model.run)} for model in found]
     return render(request, "training/models.html", {"project": request.project, "rows": rows})
 
 
@@ -46,7 +48,7 @@ def model(request: ProjectRequest, slug: str, model_id: int) -> HttpResponse:
         "verdict": results.verdict(found.run.numbers),
         "aside": results.aside(found.run.numbers),
         "warnings": results.warnings(found.run.numbers),
-        "numbers": results.listed(found.run.numbers),
+        "numbers": meaning.numbers(found.run),
         "behind": results.judgements_behind(found.run.snapshot),
         "held_out": results.held_out(found.run.numbers),
         "pairs": pairing.pairs(found.run),
@@ -55,18 +57,25 @@ def model(request: ProjectRequest, slug: str, model_id: int) -> HttpResponse:
         "prompt": "",
         "completions": ["", ""],
     }
-    context |= _writing(request, found)
+    context |= _writing(request, found) | trying.forms(found)
     if request.method == "POST":
-        context |= _written(request, found) if request.POST.get("do") == "write" else _tried(request, found)
-    wrong = context.get("error") or context.get("write_error")
+        context |= _answered(request, found, request.POST.get("do", ""))
+    wrong = context.get("error") or context.get("write_error") or context.get("error_in")
     return render(request, "training/model.html", context, status=400 if wrong else 200)
+
+
+def _answered(request: ProjectRequest, found: Model, do: str) -> dict[str, Any]:
+    """What the model says to the form that was sent."""
+    if do in VERBS:
+        return trying.tried(request, found, do)
+    return _written(request, found) if do == "write" else _tried(request, found)
 
 
 def _writing(request: ProjectRequest, found: Model) -> dict[str, Any]:
     """What the form needs that lets a model write: who could choose among its answers."""
     if "generate" not in found.yields:
         return {"can_write": False}
-    scoring = Model.objects.filter(project=request.project, run__archived_at=None)
+    scoring = Model.objects.filter(project=request.project, run__archived_at=None).select_related("run")
     return {
         "can_write": True, "judges": [model for model in scoring if "score" in model.yields], "most_answers": MOST_ANSWERS,
         "write_prompt": "", "write_n": 1, "write_longest": LONGEST, "most_tokens": MOST_TOKENS, "judge_ref": "",

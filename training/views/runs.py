@@ -15,7 +15,7 @@ from annotation.requests import ProjectRequest
 from training import launching, preparing
 from training.machine import disk
 from training.models import Model, Run
-from training.reporting import curving, logs, pacing, pairing, picturing, results, sampling
+from training.reporting import curving, logs, meaning, pacing, pairing, picturing, results, sampling
 from webapp.people import noticing
 from webapp.people.permitting import project
 
@@ -25,7 +25,7 @@ def runs(request: ProjectRequest, slug: str) -> HttpResponse:
     there = request.project.runs.filter(archived_at=None).select_related("snapshot", "launched_by")[:200]
     rows = [
         {
-            "run": run, "title": run.state_title, "accuracy": run.numbers.get("accuracy/model"),
+            "run": run, "title": run.state_title, "reached": meaning.headline(run),
             "stopped": results.stopped(run.numbers), "warned": bool(results.warnings(run.numbers)),
         }
         for run in there
@@ -54,7 +54,8 @@ def run(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
         "verdict": results.verdict(found.numbers),
         "aside": results.aside(found.numbers),
         "warnings": results.warnings(found.numbers),
-        "numbers": results.listed(found.numbers),
+        "numbers": meaning.numbers(found),
+        "glossary": meaning.curves(found),
         "held_out": results.held_out(found.numbers),
         "took": results.took(found),
         "size": disk.in_words(disk.folder_size(preparing.folder(found))),
@@ -122,7 +123,8 @@ def relaunch(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
     try:
         again = launching.launch(
             project=request.project, trainer=found.trainer, snapshot=found.snapshot, config=found.config,
-            models=found.models_used, seed=found.seed, ranks=found.ranks, launched_from=found, actor=request.user,
+            models=found.models_used, seed=found.seed, ranks=found.ranks, name=found.name, launched_from=found,
+            actor=request.user,
         )  # fmt: skip
     except launching.CannotLaunch as wrong:
         messages.error(
@@ -134,3 +136,16 @@ def relaunch(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
         request, gettext("Launched again as run %(run)s, with the same settings and the same seed.") % {"run": again.pk}
     )
     return redirect("run", slug=slug, run_id=again.pk)
+
+
+@project("train")
+@require_POST
+def rename(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
+    found = get_object_or_404(request.project.runs, pk=run_id)
+    try:
+        launching.rename(run=found, name=request.POST.get("name", ""), actor=request.user)
+    except launching.CannotLaunch as wrong:
+        messages.error(
+            request, gettext("The run keeps its name: %(wrong)s.") % {"wrong": "; ".join(wrong.faults.values())}
+        )
+    return redirect("run", slug=slug, run_id=run_id)

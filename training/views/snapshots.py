@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation import judging
 from annotation.requests import ProjectRequest
-from training import freezing
+from training import freezing, passages
 from training.models import Snapshot
 from training.reporting import results
 from webapp.people.permitting import project
@@ -38,6 +38,19 @@ class FreezeForm(forms.Form):
         required=False,
         label=_("Only prompts that nobody has judged"),
         help_text=_("For rows of prompts; other rows come from judgements."),
+    )
+    passage = forms.IntegerField(
+        min_value=0,
+        max_value=passages.MOST,
+        initial=passages.USUAL,
+        required=False,
+        label=_("Characters a passage"),
+        help_text=_("For rows of texts: a long text is cut at its paragraphs. 0: whole texts."),
+    )
+    with_items = forms.BooleanField(
+        required=False,
+        label=_("Prompts and answers as texts too"),
+        help_text=_("For rows of texts: what the items say, whatever people thought of it."),
     )
     heldout = forms.FloatField(
         min_value=0.01,
@@ -64,15 +77,23 @@ class FreezeForm(forms.Form):
             del self.fields["question"]
         if freezing.PROMPTS not in offered:
             del self.fields["unjudged"]
+        if freezing.TEXTS not in offered:
+            del self.fields["passage"]
+            del self.fields["with_items"]
+
+    def clean_passage(self) -> int:
+        found: int | None = self.cleaned_data["passage"]
+        return passages.USUAL if found is None else found
 
 
 @project("freeze")
 def snapshots(request: ProjectRequest, slug: str) -> HttpResponse:
     names = request.project.questions.order_by("version", "position").values_list("name", flat=True)
     judgements = judging.current(project_id=request.project.pk).count()
+    items, texts = request.project.items.count(), request.project.texts.count()
     form = FreezeForm(
         request.POST or None, freezing.offered_by(request.project), list(dict.fromkeys(names)),
-        "" if judgements else freezing.PROMPTS,
+        "" if judgements else freezing.PROMPTS if items else freezing.TEXTS,
     )  # fmt: skip
     if request.method == "POST" and form.is_valid():
         try:
@@ -91,7 +112,8 @@ def snapshots(request: ProjectRequest, slug: str) -> HttpResponse:
         "form": form,
         "snapshots": request.project.snapshots.select_related("created_by")[:100],
         "judgements": judgements,
-        "items": request.project.items.count(),
+        "items": items,
+        "texts": texts,
     }
     return render(request, "training/snapshots.html", context)
 

@@ -74,7 +74,9 @@ def _lines(told: clearing.Preview, *, done: bool) -> list[str]:
     lines = []
     for one in told.goes:
         parts = ", ".join(f"{name} {disk.in_words(size)}" for name, size in one.sizes.items())
-        lines.append(f"run {one.run.pk} ({one.run.trainer}, {one.run.state}): {parts or 'nothing on the disk'}")
+        lines.append(
+            f"run {one.run.pk} ({one.run.name or one.run.trainer}, {one.run.state}): {parts or 'nothing on the disk'}"
+        )
     lines += [f"run {one.run.pk} stays: {one.why}" for one in told.stays]
     what = "its checkpoints and log" if told.way == clearing.SPACE else "the run"
     if not told.goes:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from annotation.management.reading import finish, project_named
-from training import freezing
+from training import freezing, passages
 
 
 class Command(BaseCommand):
@@ -19,6 +19,13 @@ class Command(BaseCommand):
         parser.add_argument("--question", default="", help="rows of this question alone, by its name")
         parser.add_argument(
             "--unjudged", action="store_true", help="with --rows prompt: only of items that nobody has judged"
+        )
+        parser.add_argument(
+            "--passage", type=int, default=passages.USUAL, metavar="CHARACTERS",
+            help="with --rows text: how long a passage is at most; 0: whole texts; %(default)s by default",
+        )  # fmt: skip
+        parser.add_argument(
+            "--with-items", action="store_true", help="with --rows text: prompts and answers of items as texts too"
         )
         parser.add_argument("--heldout", type=float, default=0.2, help="share of the groups that is never trained on")
         parser.add_argument("--split-seed", type=int, default=0, help="another seed holds out other groups")
@@ -32,6 +39,8 @@ class Command(BaseCommand):
                 rows=options["rows"],
                 question=options["question"],
                 unjudged=options["unjudged"],
+                passage=options["passage"],
+                with_items=options["with_items"],
                 heldout=options["heldout"],
                 split_seed=options["split_seed"],
             )

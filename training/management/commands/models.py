@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from training.catalogue.listing import listing
 from training.models import Model
+from training.reporting import meaning
 
 
 class Command(BaseCommand):
@@ -20,8 +21,9 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:  # noqa: ANN401 - argparse's values
         made = [
             {
-                "model": model.ref, "project": model.project.slug, "trainer": model.run.trainer, "yields": model.yields,
-                "snapshot": model.run.snapshot.hash, "numbers": model.run.numbers,
+                "model": model.ref, "name": model.name, "project": model.project.slug, "trainer": model.run.trainer,
+                "yields": model.yields, "reached": meaning.headline(model.run), "snapshot": model.run.snapshot.hash,
+                "numbers": model.run.numbers,
             }
             for model in Model.objects.select_related("project", "run__snapshot")
         ]  # fmt: skip
@@ -30,8 +32,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"models": made, "bases": bases}, ensure_ascii=False))
             return
         for row in made:
-            accuracy = row["numbers"].get("accuracy/model")
-            said = f", held-out accuracy {accuracy:.3f}" if accuracy is not None else ""
+            said = f", {row['reached'][0]:.3f} {row['reached'][1]}" if row["reached"] else ""
             self.stdout.write(
                 f"{row['model']}  {row['trainer']} in {row['project']}, can {', '.join(row['yields'])}{said}"
             )

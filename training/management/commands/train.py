@@ -30,6 +30,7 @@ class Command(BaseCommand):
         parser.add_argument("--base", help="short for --model base=MODEL")
         parser.add_argument("--model", action="append", default=[], metavar="ROLE=MODEL")
         parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the trainer")
+        parser.add_argument("--name", default="", help="what the run shall be called; without: its trainer and number")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--ranks", type=int, default=1, help="processes that share the work, where the trainer can")
         parser.add_argument(
@@ -55,7 +56,7 @@ class Command(BaseCommand):
             for one in checks:
                 if one.level == preflighting.WARNING:
                     self.stderr.write(f"warning: {one.title}: {one.sentence}")
-            run = launching.launch(trainer=options["trainer"], seed=options["seed"], **asked)
+            run = launching.launch(trainer=options["trainer"], seed=options["seed"], name=options["name"], **asked)
         except (launching.CannotLaunch, ListingFailed, ValueError) as wrong:
             raise CommandError(f"{wrong}\nNothing was launched.") from None
         if not options["json"]:
@@ -63,7 +64,13 @@ class Command(BaseCommand):
         if options["wait"]:
             self._wait(run, quiet=options["json"])
         run.refresh_from_db()
-        values = {"run": run.pk, "state": run.state, "numbers": run.numbers, "error": run.error or None}
+        values = {
+            "run": run.pk,
+            "name": run.name,
+            "state": run.state,
+            "numbers": run.numbers,
+            "error": run.error or None,
+        }
         finish(self, "\n".join(self._lines(run)), values, as_json=options["json"])
         if options["wait"] and run.state != Run.SUCCEEDED:
             raise CommandError(run.error or f"Run {run.pk} was {run.state}.", returncode=1)
