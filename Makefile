@@ -19,6 +19,7 @@ endef
 help:
 	@echo "make run        runs Feinschliff at http://127.0.0.1:8000 (PORT, HOST, FEINSCHLIFF_HOME can be set)"
 	@echo "make test       runs the tests (ARGS='tests/annotation -x' goes to pytest); make test-all: the slow ones too"
+	@echo "                in as many processes as there are cores and memory for (WORKERS=0: in one)"
 	@echo "make check      style, types (of JavaScript too), import rules, dependencies, migrations"
 	@echo "make translations   brings the catalogues in step with the code, and lists what is not translated yet"
 	@echo "make screenshots    takes the pictures of every page in docs/screens"
@@ -41,11 +42,15 @@ run: setup
 ray: setup .venv-ray/made
 	@$(BIN)/python -m plugins.ray_launcher.starting $(ARGS)
 
+# Files stay whole, so that what a file's tests share is made once; in their order, for the longest stand in the middle.
+WORKERS ?= auto
+SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
 test: setup $(STAMPS)/dev browser
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
 test-all: setup $(STAMPS)/dev browser
-	@$(BIN)/python -m pytest -m "" $(ARGS)
+	@$(BIN)/python -m pytest $(SPREAD) -m "" $(ARGS)
 
 check: setup $(STAMPS)/dev $(STAMPS)/types
 	$(BIN)/python -m ruff check .

@@ -12,13 +12,14 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FOUND = next((path for name in NAMES if (path := shutil.which(name))), None)
 WITHOUT = pytest.mark.skipif(FOUND is None, reason=f"no Chromium here; looked for {', '.join(NAMES)}")
 #: where `look` leaves its screenshots, if this names a folder
 SCREENS = "FEINSCHLIFF_SCREENS"
+PATIENCE = 15_000  # milliseconds until what is expected of a page must be so: other tests run beside these
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 NOTE_VIOLATIONS = """
 window.violations = [];
@@ -31,6 +32,7 @@ def chromium() -> Iterator[Browser]:
     """A Chromium without a window. While it is open the test may ask the database: Playwright's own loop never does."""
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        expect.set_options(timeout=PATIENCE)
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
         started = playwright.chromium.launch(executable_path=FOUND, args=sandbox)
         yield started

@@ -13,6 +13,7 @@ import io
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +41,8 @@ CHANGING = re.compile(rb'^"(?:Project-Id|Report-|POT-|PO-Rev|Last-Tr|Language-Te
 DAY = datetime(2026, 1, 1, tzinfo=UTC)
 #: what a plugin says of itself and its settings
 TOLD_BY_PLUGINS = {"title", "summary", "description"}
+#: what a .toml file of an app says to people
+TOLD_BY_DATA = {"text", "asks", "yes"}
 #: in `Field(json_schema_extra={"group": ...})`: the heading that a form folds a setting under
 GROUP = "group"
 
@@ -69,9 +72,20 @@ def _of_server() -> Iterator[Sentence]:
         for file in sorted((ROOT / app).rglob("templates/**/*.html")):
             for one, many in of_template(file.read_text("utf-8")):
                 yield Sentence(one, many, _place(file))
+        for file in sorted((ROOT / app).rglob("*.toml")):
+            for text in of_data(tomllib.loads(file.read_text("utf-8"))):
+                yield Sentence(text, "", _place(file))
     for file in sorted((ROOT / PLUGINS).rglob("*.py")):
         for text in of_plugin(file.read_text("utf-8")):
             yield Sentence(text, "", _place(file))
+
+
+def of_data(entry: object) -> Iterator[str]:
+    """What rules and questions that are kept as data say: the texts under these names, however deep they stand."""
+    if isinstance(entry, dict):
+        yield from (str(value) for name, value in entry.items() if name in TOLD_BY_DATA and isinstance(value, str))
+    for inner in entry.values() if isinstance(entry, dict) else entry if isinstance(entry, list) else ():
+        yield from of_data(inner)
 
 
 def _of_browser() -> Iterator[Sentence]:

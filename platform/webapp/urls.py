@@ -16,6 +16,7 @@ urlpatterns = [
     path("notices/", people.notices, name="notices"),
     path("notices/<int:notice_id>/", people.open_notice, name="open_notice"),
     path("api/v1/", include("annotation.api_urls")),
+    path("api/v1/", include("training.api_urls")),
     path("", include("training.urls")),
     path("", include("annotation.urls")),
 ]

@@ -31,7 +31,7 @@ NOT_PAGES = {
     "cancel_run", "snapshot_rows", "api_projects", "api_project", "submit", "skip", "unskip", "draft", "flag", "keep", "ahead",
     "again", "answer_feedback", "confirm_guidelines", "preview_guidelines", "ask_again", "judgement_feedback",
     "questions_preview", "questions_back", "deactivate_member", "fresh_link", "discard_import", "describe_item",
-    "settle_flag", "say", "choose", "conversation",
+    "settle_flag", "say", "choose", "conversation", "advice_train", "advice_compare", "api_advice",
 }  # fmt: skip
 
 
@@ -171,8 +171,8 @@ def _pages(project: Project, names: Mapping[str, Any], runs: list[int]) -> Itera
     yield Shown("login", reverse("login"), "")
     yield Shown("home:annotator", reverse("home"), "ada")
     inside = (
-        "project", "questions", "project_settings", "items", "flags", "project_people", "import", "judgements",
-        "write_guidelines", "guidelines", "snapshots", "runs", "new_run", "project_plugins", "models", "talk",
+        "project", "questions", "project_settings", "items", "similar", "flags", "project_people", "import", "judgements",
+        "write_guidelines", "guidelines", "snapshots", "advice", "runs", "new_run", "project_plugins", "models", "talk",
     )  # fmt: skip
     for route in inside:
         yield Shown(route, reverse(route, args=[slug]))

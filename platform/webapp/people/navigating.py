@@ -55,6 +55,7 @@ def _tabs(request: HttpRequest) -> list[dict[str, Any]]:
         .replace("/judgements/", "/items/")
         .replace("/mine/", "/judge/")
         .replace("/plugins/", "/runs/")
+        .replace("/advice/", "/runs/")
     )
     overview = shown[0][0]
     current = next((url for url, _ in shown[1:] if path.startswith(url)), overview if path == overview else "")
