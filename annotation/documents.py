@@ -6,7 +6,10 @@ What is wrong is noted with the file and the line, and the rest is read on, so t
 from __future__ import annotations
 
 import hashlib
+import lzma
+import struct
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +31,11 @@ DOCUMENTS = (".txt", ".text")
 WORDS = ("id", "text", "title", "group")
 #: word -> names that files usually give it
 USUAL = {"id": ("id", "key", "uid"), "text": ("text", "content", "body"), "title": ("title",), "group": ("group",)}
+#: what reading a zip raises where it is damaged, locked or packed in a way that is not known
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, OSError, RuntimeError, NotImplementedError,
+    ValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,10 @@ class Source:
 
     name: str
     file: BinaryIO
+
+    @property
+    def is_zip(self) -> bool:
+        return self.name.lower().endswith(".zip")
 
 
 @dataclass(frozen=True)
@@ -64,22 +76,18 @@ class How:
 
 
 def _unpacked(source: Source) -> Iterator[Source]:
-    """The source, or the files in it where it is a zip. Raises Problem for one that cannot be read or is too large."""
-    if not source.name.lower().endswith(".zip"):
+    """The source, or the files in it where it is a zip. Raises Problem for one that is too large, DAMAGED for one that is."""
+    if not source.is_zip:
         yield source
         return
-    try:
-        with zipfile.ZipFile(source.file) as packed:
-            members = [one for one in packed.infolist() if not one.is_dir() and not _is_hidden(one.filename)]
-            if sum(one.file_size for one in members) > settings.IMPORT_MAX_BYTES:
-                said = gettext("unpacked it is larger than %(n)s MB") % {"n": settings.IMPORT_MAX_BYTES // 2**20}
-                raise Problem(0, source.name, said)
-            for one in members:
-                with packed.open(one) as file:
-                    yield Source(one.filename, file)  # type: ignore[arg-type] # it reads like one
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as wrong:
-        said = gettext("the zip cannot be read: %(wrong)s") % {"wrong": wrong}
-        raise Problem(0, source.name, said) from None
+    with zipfile.ZipFile(source.file) as packed:
+        members = [one for one in packed.infolist() if not one.is_dir() and not _is_hidden(one.filename)]
+        if sum(one.file_size for one in members) > settings.IMPORT_MAX_BYTES:
+            said = gettext("unpacked it is larger than %(n)s MB") % {"n": settings.IMPORT_MAX_BYTES // 2**20}
+            raise Problem(0, source.name, said)
+        for one in members:
+            with packed.open(one) as file:
+                yield Source(one.filename, file)  # type: ignore[arg-type] # it reads like one
 
 
 def is_text(name: str) -> bool:
@@ -95,15 +103,29 @@ def _is_hidden(name: str) -> bool:
 
 def read(source: Source, how: How, problems: list[Problem]) -> Iterator[Found]:
     """The texts of a file, or of all files in a zip that are texts; what cannot be read is noted in `problems`."""
+    if not source.is_zip and not is_text(source.name):
+        problems.append(Problem(0, source.name, no_text()))
+        return
+    place = source.name
     try:
         for one in _unpacked(source):
             if is_text(one.name):
+                place = one.name
                 try:
                     yield from _of(one, how, problems)
                 except Problem as problem:
                     problems.append(placed(one.name, problem))
     except Problem as problem:
         problems.append(problem)
+    except DAMAGED as wrong:
+        if not source.is_zip:
+            raise
+        said = gettext("the zip cannot be read: %(wrong)s") % {"wrong": wrong}
+        problems.append(placed(source.name, Problem(0, place, said)))
+
+
+def no_text() -> str:
+    return gettext("there is no text in it: a file ends in .txt, .jsonl, .csv or .tsv")
 
 
 def _of(source: Source, how: How, problems: list[Problem]) -> Iterator[Found]:
@@ -112,15 +134,19 @@ def _of(source: Source, how: How, problems: list[Problem]) -> Iterator[Found]:
     if PurePosixPath(source.name).suffix.lower() not in DOCUMENTS:
         yield from _records(source.name, file, how, problems)
     elif how.each_line:
+        alike = Counter[str]()
         for number, raw in jsonl.lines(file):
             if line := jsonl.decoded(number, raw).strip():
-                yield Found(source.name, number, _short(f"{source.name}:{number}"), "", line, _hash(line))
+                key = _numbered(_short(f"{source.name}:{_hash(line)}"), alike)
+                yield Found(source.name, number, key, "", line, _hash(line))
     else:
         yield _document(source.name, file.read(LONGEST * 4 + 4))
 
 
 def _document(name: str, raw: bytes) -> Found:
-    """A plain file as one text."""
+    """A plain file as one text; of `raw` no more is read than the longest text can have, and a byte."""
+    if len(raw) > LONGEST * 4 + 3:  # at most four bytes a character, and a mark before them; it may be cut inside one
+        raise Unreadable(0, "", too_long())
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as wrong:
@@ -137,19 +163,18 @@ def _document(name: str, raw: bytes) -> Found:
 
 def _records(name: str, file: BinaryIO, how: How, problems: list[Problem]) -> Iterator[Found]:
     """The records of a file of JSON Lines, CSV or TSV; one that is wrong is noted and passed over."""
-    words: Mapping[str, str] = how.mapping
+    words: Mapping[str, str] = {}
     alike = Counter[str]()
     for line, record in formats.each(file, formats.format_of(name)):
         try:
             if isinstance(record, Problem):
                 raise record
-            words = words or _guess(line, record)
+            words = words or _guess(line, record, how.mapping)
             values = {word: _value(line, record, path, word) for word, path in words.items()}
             text = values["text"]
             key = values.get("id") or _hash(text)
-            alike[key] += 1
-            if "id" not in words and alike[key] > 1:
-                key = f"{key}-{alike[key]}"
+            if "id" not in words:
+                key = _numbered(key, alike)
             yield Found(name, line, key, values.get("title", ""), text, values.get("group") or _hash(text))
         except Unreadable:
             raise
@@ -159,8 +184,9 @@ def _records(name: str, file: BinaryIO, how: How, problems: list[Problem]) -> It
                 return
 
 
-def _guess(line: int, record: Mapping[str, Any]) -> dict[str, str]:
-    found = {word: next((name for name in names if name in record), "") for word, names in USUAL.items()}
+def _guess(line: int, record: Mapping[str, Any], named: Mapping[str, str]) -> dict[str, str]:
+    """Which field is what: as it was named, and the others by their usual names; a word named as empty has no field."""
+    found = {word: next((name for name in names if name in record), "") for word, names in USUAL.items()} | dict(named)
     if not found["text"]:
         there = ", ".join(list(record)[:12])
         raise Unreadable(line, "text", gettext("there is no field “text”; there is: %(there)s") % {"there": there})
@@ -193,6 +219,16 @@ def placed(place: str, problem: Problem) -> Problem:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+
+
+def _numbered(key: str, alike: Counter[str]) -> str:
+    """A key out of the content, which the second of its kind has with a number."""
+    alike[key] += 1
+    return key if alike[key] == 1 else f"{key}-{alike[key]}"
+
+
+def too_long() -> str:
+    return gettext("the text is longer than %(n)s characters") % {"n": saying.number(LONGEST)}
 
 
 def _short(name: str) -> str:

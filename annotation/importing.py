@@ -30,12 +30,11 @@ from annotation.formats.jsonl import Problem
 from annotation.kinds import BadAnswer, Rankable, Subject
 from annotation.mapping import Draft
 from annotation.models import Import, Project
-from annotation.storing import Counts, ImportRefused, Writer
+from annotation.storing import PROBLEMS_SHOWN, Counts, ImportRefused, Writer
 from webapp.people import auditing
 from webapp.people.models import User
 
 BATCH = 500
-PROBLEMS_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,7 @@ def wanted_by(project: Project, mapping: Mapping[str, str]) -> Wanted:
     """`mapping` as `check_mapping` gives it."""
     (fewest, most), ranked = asking.limits(project), asking.ranked_question(project)
     asked = gettext(" with a ").join(question.kind.name for question in asking.questions_of(project))
-    fields = [path.strip() for path in mapping.get("label", "").split(",") if path.strip()]
-    labels = labelling.questions(project, fields)
+    labels = labelling.questions(project, labelling.fields_of(mapping))
     return Wanted(fewest, most, asked, ranked[1] if ranked else None, asking.demonstrated_question(project), labels)
 
 
@@ -335,7 +333,8 @@ def _make_room_for_labels(project: Project, source: Source, words: Mapping[str, 
     """Reads the file once for its labels alone. Raises ImportRefused."""
     problems: list[Problem] = []
     try:
-        labelling.make_room(project, labelling.collect(_labels_of(source, words, problems)), actor)
+        seen = labelling.collect(_labels_of(source, words, problems))
+        labelling.make_room(project, labelling.fields_of(words), seen, actor)
     except Problem as problem:
         raise ImportRefused(problems[:PROBLEMS_SHOWN] or [problem]) from None
     except ValidationError as wrong:
@@ -357,6 +356,8 @@ def _labels_of(source: Source, words: Mapping[str, str], problems: list[Problem]
             raise
         except Problem as problem:
             problems.append(problem)
+            if len(problems) >= PROBLEMS_SHOWN:
+                raise
 
 
 def begin(*, project: Project, path: Path, actor: User | None) -> Import:
@@ -381,5 +382,5 @@ def mapping_from(pairs: Iterable[str]) -> dict[str, str]:
 
 def as_json(record: Mapping[str, Any], limit: int = 4000) -> str:
     """A record to look at."""
-    text = json.dumps(record, ensure_ascii=False, indent=2)
+    text = jsonl.shown(json.dumps(record, ensure_ascii=False, indent=2))
     return text if len(text) <= limit else text[:limit] + "\n…"

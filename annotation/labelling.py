@@ -46,11 +46,16 @@ def collect(records: Iterable[Mapping[str, Sequence[str]]]) -> dict[str, Seen]:
     return found
 
 
+def fields_of(mapping: Mapping[str, str]) -> list[str]:
+    """The fields with labels that a mapping names, each once."""
+    return list(dict.fromkeys(path.strip() for path in mapping.get("label", "").split(",") if path.strip()))
+
+
 def questions(project: Project, fields: Sequence[str]) -> dict[str, asking.Asked]:
     """Field -> the question that takes its labels: the one of its name, or, for a single field, the first one there is."""
     asked = [one for one in asking.questions_of(project) if isinstance(one.kind, Label)]
     named = {one.name: one for one in asked}
-    found = {field: named[_name_of(field)] for field in fields if _name_of(field) in named}
+    found = {field: named[name] for field, name in _names(project, fields).items() if name in named}
     if len(fields) == 1 and not found and asked:
         found[fields[0]] = asked[0]
     return found
@@ -78,8 +83,8 @@ def answered(draft: Draft, asked: Mapping[str, asking.Asked]) -> dict[str, dict[
     return answers
 
 
-def make_room(project: Project, seen: Mapping[str, Seen], actor: User | None) -> None:
-    """Questions that take all labels of a file: new ones, or those there with the new labels added.
+def make_room(project: Project, fields: Sequence[str], seen: Mapping[str, Seen], actor: User | None) -> None:
+    """Questions that take all labels of a file, in its `fields`: new ones, or those there with the new labels added.
 
     The labels of a question that nobody has answered and that has none of the file's are replaced: they stood there for want of
     others. Raises Problem, also where the labels are too many or too few, and ValidationError where the items do not fit.
@@ -96,16 +101,15 @@ def make_room(project: Project, seen: Mapping[str, Seen], actor: User | None) ->
         }
         for q in now
     ]
-    asked, changed = questions(project, list(seen)), False
+    asked, names, changed = questions(project, fields), _names(project, fields), False
     for field, labels in seen.items():
         if question := asked.get(field):
             text, added = _with_new(project, question, labels)
             draft = next(one for one in drafts if one["name"] == question.name)
         else:
             text, added = _lines(labels.labels, []), len(labels.labels)
-            name = asking.free_name("label" if len(seen) == 1 else _name_of(field), [one["name"] for one in drafts])
-            title = str(KINDS["label"].title) if len(seen) == 1 else _last(field)
-            draft = {"name": name, "kind": "label", "title": title, "help": "", "options": {}, "required": True}
+            title = str(KINDS["label"].title) if len(fields) == 1 else _last(field)
+            draft = {"name": names[field], "kind": "label", "title": title, "help": "", "options": {}, "required": True}
             drafts.append(draft)
         if not added:
             continue
@@ -185,5 +189,20 @@ def _last(field: str) -> str:
     return field.rpartition(".")[2]
 
 
-def _name_of(field: str) -> str:
-    return slugify(_last(field))[:40] or "label"
+def _names(project: Project, fields: Sequence[str]) -> dict[str, str]:
+    """Field -> the name of its question: the last part of its path, for a single field `label` where no question has that.
+
+    Each has a name of its own that no question of another kind has: with the whole path, and then with a number.
+    """
+    asked = asking.questions_of(project)
+    labels = {one.name for one in asked if isinstance(one.kind, Label)}
+    taken = [one.name for one in asked if one.name not in labels]
+    lasts = [slugify(_last(field)) for field in fields]
+    names = {}
+    for field, last in zip(fields, lasts, strict=True):
+        name = last if lasts.count(last) == 1 else slugify(field.replace(".", "-"))
+        if len(fields) == 1 and name not in labels:
+            name = "label"
+        names[field] = asking.free_name(name[:36] or "label", taken)  # a name has at most 40
+        taken.append(names[field])
+    return names

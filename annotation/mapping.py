@@ -152,7 +152,7 @@ def draft(line: int, record: Mapping[str, Any], mapping: Mapping[str, str], *, a
         group=_short(line, mapping.get("group", ""), group) if group is not None else prompt_group(prompt),
         topic=_remark(line, record, mapping, "topic", MAX_TOPIC),
         warning=_remark(line, record, mapping, "warning", MAX_WARNING),
-        judgements=_judgements(line, record, mapping, len(responses)),
+        judgements=_judgements(line, record, mapping, responses),
         written=_written(line, record, mapping),
         labelled=_labelled(line, record, mapping),
         task=_remark(line, record, mapping, "task", MAX_TASK),
@@ -182,6 +182,8 @@ def prompt_group(prompt: Sequence[Mapping[str, str]]) -> str:
 
 
 def _get(record: Mapping[str, Any], path: str, line: int) -> Any:  # noqa: ANN401 - any JSON value
+    if path in record:  # a column may have a dot in its name
+        return record[path]
     value: Any = record
     for step in path.split("."):
         if isinstance(value, Mapping) and step in value:
@@ -339,8 +341,9 @@ def _whole_list_named(line: int, record: Mapping[str, Any], paths: Sequence[str]
 
 
 def _judgements(
-    line: int, record: Mapping[str, Any], mapping: Mapping[str, str], count: int
+    line: int, record: Mapping[str, Any], mapping: Mapping[str, str], responses: Sequence[str]
 ) -> list[tuple[str, list[int | None]]]:
+    count, alike = len(responses), len(set(responses)) == 1
     who = _pseudonym(line, record, mapping)
     found: list[tuple[str, list[int | None]]] = []
     ranks = _optional(line, record, mapping, "ranks")
@@ -360,7 +363,7 @@ def _judgements(
         found.append((who, ranks))
     winner = _optional(line, record, mapping, "winner")
     if winner is None and "conversation" in mapping:
-        found.append((who, [1, 2]))
+        found.append((who, [1, 1] if alike else [1, 2]))
     if winner is not None:
         found.append((who, _of_two(line, mapping["winner"], winner, mapping, count)))
     votes = _optional(line, record, mapping, "votes")

@@ -19,6 +19,8 @@ from annotation.kinds import Rankable
 from annotation.mapping import Draft
 from annotation.models import Import, Item, Judgement, Membership, Project, Response
 
+PROBLEMS_SHOWN = 20
+
 
 class ImportRefused(Exception):
     """The file has problems; nothing of it was imported."""
@@ -96,10 +98,22 @@ class Writer:
         return there
 
     def _judge(self, items: dict[str, Item], some: list[Draft]) -> None:
-        """The judgements that are not there yet; each takes a free slot of its item, if one is left."""
-        known = set(
-            Judgement.objects.filter(item__in=items.values()).values_list("item_id", "member__pseudonym").distinct()
-        )
+        """The judgements that are not there yet; each takes a free slot of its item, if one is left. One that is there with
+        other answers is a problem: it is never changed, and what the file says would be lost."""
+        held = Judgement.objects.filter(item__in=items.values()).order_by("version")
+        known = {
+            (item, who): answers
+            for item, who, answers in held.values_list("item_id", "member__pseudonym", "answers").iterator()
+        }
+        problems = [
+            Problem(draft.line, "annotator", _contradicted(pseudonym))
+            for draft in some
+            for pseudonym, answers in self._said(draft).items()
+            if (there := known.get((items[draft.key].pk, pseudonym))) is not None
+            and not answers.items() <= there.items()
+        ]
+        if problems:
+            raise ImportRefused(problems[:PROBLEMS_SHOWN])
         judgements = [
             Judgement(
                 item=items[draft.key],
@@ -144,6 +158,14 @@ class Writer:
             }
             raise ImportRefused([Problem(line, "annotator", message)])
         return member
+
+
+def _contradicted(pseudonym: str) -> str:
+    said = gettext(
+        "%(pseudonym)s has judged this item already, and said something else or less; judgements are never changed. To keep "
+        "both, name another annotator, as in annotator: =second"
+    )
+    return said % {"pseudonym": repr(pseudonym)}
 
 
 def _by_number(judgements: list[Judgement]) -> dict[int, list[int]]:

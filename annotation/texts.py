@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext
 
-from annotation.documents import LONGEST, SHORT, WORDS, Found, How, Source, placed, read
+from annotation.documents import LONGEST, SHORT, WORDS, Found, How, Source, no_text, placed, read, too_long
 from annotation.formats.jsonl import Problem
 from annotation.models import Import, Project, Text
-from annotation.storing import ImportRefused
-from webapp import saying
+from annotation.storing import PROBLEMS_SHOWN, ImportRefused
 from webapp.people import auditing
 from webapp.people.models import User
 
-PROBLEMS_SHOWN = 20
 BATCH = 200
 
 
@@ -37,7 +35,34 @@ class Counts:
     characters: int = 0
 
 
-def begin(*, project: Project, sources: Iterable[Source], names: Sequence[str], actor: User | None) -> Import:
+@transaction.atomic
+def take(
+    *, project: Project, sources: Callable[[], Iterable[Source]], names: Sequence[str], how: How, actor: User | None
+) -> Counts:
+    """All texts of the files that `sources` gives, each time from their beginning, or nothing. Raises ImportRefused."""
+    batch = _begin(project, sources(), names, actor)
+    return import_texts(project=project, sources=sources(), how=how, actor=actor, batch=batch)
+
+
+@transaction.atomic
+def withdraw(*, batch: Import, actor: User | None) -> int:
+    """Takes the texts that came in by an import out again, for files that were the wrong ones, or read in the wrong encoding.
+
+    Snapshots are files and keep what they hold. Returns how many went; those that went before are none.
+    """
+    batch = Import.objects.select_for_update(no_key=True).get(pk=batch.pk)
+    gone, _ = Text.objects.filter(batch=batch).delete()
+    if gone:
+        batch.counts |= {"withdrawn": gone}
+        batch.save(update_fields=["counts"])
+        auditing.record(
+            actor=actor, action="withdraw texts", subject=batch.project.slug, file=batch.file_name, sha256=batch.sha256,
+            texts=gone,
+        )  # fmt: skip
+    return gone
+
+
+def _begin(project: Project, sources: Iterable[Source], names: Sequence[str], actor: User | None) -> Import:
     """The record of an import of these files, which are read once for it and stand at their beginning again."""
     digest, size = hashlib.sha256(), 0
     for source in sources:
@@ -45,8 +70,9 @@ def begin(*, project: Project, sources: Iterable[Source], names: Sequence[str], 
             digest.update(chunk)
             size += len(chunk)
         source.file.seek(0)
+    name = ", ".join(names)[-SHORT:].encode("utf-8", "replace").decode()  # a disk may have names that are not UTF-8
     return Import.objects.create(
-        project=project, file_name=", ".join(names)[-SHORT:], sha256=digest.hexdigest(), size=size, created_by=actor
+        project=project, file_name=name, sha256=digest.hexdigest(), size=size, created_by=actor
     )
 
 
@@ -65,9 +91,7 @@ def import_texts(*, project: Project, sources: Iterable[Source], how: How, actor
             if len(problems) >= PROBLEMS_SHOWN:
                 break
         if not counts.files and not problems:
-            problems.append(
-                Problem(0, "", gettext("there is no text in it: a file ends in .txt, .jsonl, .csv or .tsv"))
-            )
+            problems.append(Problem(0, "", no_text()))
         if problems:
             raise ImportRefused(problems[:PROBLEMS_SHOWN])
         Import.objects.filter(pk=batch.pk).update(
@@ -95,8 +119,8 @@ def _checked(found: Iterable[Found], counts: Counts, problems: list[Problem]) ->
         if not one.text.strip():
             said = gettext("the text is empty")
         elif len(one.text) > LONGEST:
-            said = gettext("the text is longer than %(n)s characters") % {"n": saying.number(LONGEST)}
-        elif "\x00" in one.text or any("\ud800" <= sign <= "\udfff" for sign in one.text):
+            said = too_long()
+        elif any("\x00" in part or not _is_unicode(part) for part in (one.key, one.title, one.group, one.text)):
             said = gettext("the text holds a NUL or half a surrogate pair, which no UTF-8 text can")
         elif one.key in seen:
             said = gettext("the id %(key)s is that of %(first)s already") % {
@@ -110,6 +134,15 @@ def _checked(found: Iterable[Found], counts: Counts, problems: list[Problem]) ->
             continue
         seen[one.key] = one.place
         yield one
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether no half of a surrogate pair stands alone in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _store(project: Project, batch: Import, some: Sequence[Found], counts: Counts, problems: list[Problem]) -> None:

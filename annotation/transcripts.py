@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.utils.translation import gettext
 
@@ -24,10 +24,13 @@ class NoTranscript(ValueError):
 
 
 class Ends(NamedTuple):
-    """One conversation and how it goes on in the first and in the second transcript."""
+    """One conversation and how it goes on in the first and in the second transcript.
 
-    prompt: Messages
-    answers: tuple[str, str]
+    What stands in lists of messages is as the file has it, for whoever reads on to check.
+    """
+
+    prompt: list[Any]
+    answers: tuple[Any, Any]
 
 
 def ends_of(first: object, second: object) -> Ends:
@@ -76,5 +79,5 @@ def _of_messages(first: Sequence[object], second: Sequence[object]) -> Ends:
         raise NoTranscript(gettext("the two conversations differ in more than their last answer"))
     if not shared:
         raise NoTranscript(gettext("nobody says anything before the answer"))
-    answers = [turns[0]["content"] for turns in rest]  # type: ignore[index] # mappings, as was just seen
-    return Ends([dict(message) for message in shared], (answers[0], answers[1]))  # type: ignore[call-overload]
+    answers = [turns[0].get("content") for turns in rest]  # type: ignore[attr-defined] # mappings, as was just seen
+    return Ends(shared, (answers[0], answers[1]))

@@ -23,6 +23,7 @@ urlpatterns = [
     path("p/<slug:slug>/import/", imports.upload, name="import"),
     path("p/<slug:slug>/import/<int:import_id>/", imports.map_and_import, name="import_mapping"),
     path("p/<slug:slug>/import/<int:import_id>/discard/", imports.discard, name="discard_import"),
+    path("p/<slug:slug>/import/<int:import_id>/withdraw/", imports.withdraw_texts, name="withdraw_texts"),
     path("p/<slug:slug>/judge/", desk.next_item, name="desk"),
     path("p/<slug:slug>/judge/ahead/", desk.ahead, name="ahead"),
     path("p/<slug:slug>/judge/keep/", desk.keep, name="keep"),

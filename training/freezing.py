@@ -11,11 +11,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
-import shutil
 import tempfile
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,8 @@ from annotation import asking, judging
 from annotation.kinds import KINDS, Subject
 from annotation.models import Item, Judgement, Project, Text
 from training import passages
+from training.filing import SPLITS, Files, canonical, writing
+from training.joining import Joined
 from training.models import Snapshot
 from webapp.people import auditing
 from webapp.people.models import User
@@ -47,7 +47,6 @@ OFFERED = {
 PROMPTS, TEXTS = "prompt", "text"
 MOST_TASKS = 50  # that a manifest names
 TASKED = ("demonstration", "label")  # kinds whose rows say what task they are an example of
-SPLITS = ("train", "heldout")
 
 
 class CannotFreeze(Exception):
@@ -56,11 +55,14 @@ class CannotFreeze(Exception):
 
 @dataclass
 class Frozen:
-    """Rows by split, and what they came from."""
+    """Rows by split, as files, and what they came from."""
 
-    rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {split: [] for split in SPLITS})
+    files: Files
     judgement_ids: list[int] = field(default_factory=list)
     dropped: dict[str, int] = field(default_factory=dict)
+
+    def drop(self, why: str) -> None:
+        self.dropped[why] = self.dropped.get(why, 0) + 1
 
 
 def freeze(
@@ -108,28 +110,28 @@ def freeze(
         )
     if rows != PROMPTS and unjudged:
         raise CannotFreeze(gettext("Only prompts can be taken from items that nobody has judged."))
-    with transaction.atomic():
+    with transaction.atomic(), writing(_top()) as files:
         _one_moment()
+        frozen = Frozen(files)
         if rows == PROMPTS:
-            frozen = _prompts_of(project, unjudged, heldout, split_seed)
+            _prompts_of(project, frozen, unjudged, heldout, split_seed)
         elif rows == TEXTS:
-            frozen = _texts_of(project, passage, with_items, heldout, split_seed)
+            _texts_of(project, frozen, passage, with_items, heldout, split_seed)
         else:
-            frozen = _rows_of(project, rows, question, heldout, split_seed)
+            _rows_of(project, frozen, rows, question, heldout, split_seed)
         options: dict[str, Any] = {"heldout": heldout, "split_seed": split_seed}
         options |= ({"question": question} if question else {}) | ({"unjudged": True} if unjudged else {})
         options |= {"passage": passage} | ({"with_items": True} if with_items else {}) if rows == TEXTS else {}
-        files = {split: "".join(_lines(frozen.rows[split])).encode() for split in SPLITS}
         manifest = {
             "project": project.slug,
             "rows": rows,
             "options": options,
             "counts": _counts(frozen),
-            "sha256": {split: hashlib.sha256(content).hexdigest() for split, content in files.items()},
+            "sha256": files.digests(),
         }
-        name = hashlib.sha256(_canonical(manifest).encode()).hexdigest()
+        name = hashlib.sha256(canonical(manifest).encode()).hexdigest()
         there = Snapshot.objects.filter(hash=name).first()
-        _write(name, files, manifest)
+        files.keep(_top() / name, manifest)
         if there is not None:
             return there
         auditing.record(actor=actor, action="freeze", subject=project.slug, rows=rows, hash=name)
@@ -141,13 +143,17 @@ def freeze(
 
 def folder(snapshot: Snapshot) -> Path:
     """Where its rows lie."""
-    return Path(settings.HOME) / "snapshots" / snapshot.hash
+    return _top() / snapshot.hash
+
+
+def _top() -> Path:
+    return Path(settings.HOME) / "snapshots"
 
 
 def verify(snapshot: Snapshot) -> None:
     """Raises CannotFreeze if the files are not those that were frozen."""
     manifest = json.loads((folder(snapshot) / "manifest.json").read_text("utf-8"))
-    if hashlib.sha256(_canonical(manifest).encode()).hexdigest() != snapshot.hash:
+    if hashlib.sha256(canonical(manifest).encode()).hexdigest() != snapshot.hash:
         raise CannotFreeze(
             gettext("The manifest of snapshot %(hash)s was changed; its rows cannot be trusted.")
             % {"hash": snapshot.hash[:12]}
@@ -184,7 +190,17 @@ def _one_moment() -> None:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
-def _rows_of(project: Project, kind: str, question: str, heldout: float, seed: int) -> Frozen:
+def joined(items: Iterable[Item]) -> Joined:
+    """The groups of these items; those in which the same is asked, with the same passages, are one."""
+    return Joined((item.group, canonical({"prompt": _prompt(item)})) for item in items)
+
+
+def _joined(project: Project) -> Joined:
+    items = Item.objects.filter(project=project).only("group", "prompt", "context")
+    return joined(items.iterator(chunk_size=2000))
+
+
+def _rows_of(project: Project, frozen: Frozen, kind: str, question: str, heldout: float, seed: int) -> None:
     asked = Versions(project, kind, question)
     judgements = list(judging.current(project_id=project.pk).select_related("member").order_by("item__position", "id"))
     if not judgements:
@@ -197,32 +213,34 @@ def _rows_of(project: Project, kind: str, question: str, heldout: float, seed: i
         .distinct()
         .prefetch_related("responses")
     }
-    side = sides((item.group for item in items.values()), heldout, seed)
-    frozen = Frozen()
+    groups = _joined(project)
+    side = sides((groups.of(item.group) for item in items.values()), heldout, seed)
     for judgement in judgements:
         item = items[judgement.item_id]
-        made = list(projected(kind, asked.of(judgement), item, judgement, frozen.dropped))
-        frozen.rows[side[item.group]].extend(made)
+        group, made = groups.of(item.group), False
+        for row in projected(kind, asked.of(judgement), item, judgement, frozen.dropped):
+            frozen.files.add(side[group], row | {"group": group})
+            made = True
         if made:
             frozen.judgement_ids.append(judgement.pk)
     if not frozen.judgement_ids:
         raise CannotFreeze(_nothing(project, kind, frozen.dropped))
-    return frozen
 
 
-def _prompts_of(project: Project, unjudged: bool, heldout: float, seed: int) -> Frozen:
-    """A row a prompt; items that ask the same in the same group give one, under the first one's key."""
+def _prompts_of(project: Project, frozen: Frozen, unjudged: bool, heldout: float, seed: int) -> None:
+    """A row a prompt; items that ask the same give one, under the first one's key."""
+    groups = _joined(project)
     items = Item.objects.filter(project=project).order_by("position")
     if unjudged:
         items = items.exclude(pk__in=judging.current(project_id=project.pk).values("item_id"))
     found: dict[str, dict[str, Any]] = {}
-    frozen = Frozen()
     for item in items.iterator(chunk_size=2000):
         row = {
-            "prompt": _prompt(item), "weight": 1.0, "item": item.key, "annotators": [], "group": item.group, "judgements": [],
+            "prompt": _prompt(item), "weight": 1.0, "item": item.key, "annotators": [], "group": groups.of(item.group),
+            "judgements": [],
         }  # fmt: skip
-        if found.setdefault(_canonical({"prompt": row["prompt"], "group": item.group}), row) is not row:
-            frozen.dropped["asked-again"] = frozen.dropped.get("asked-again", 0) + 1
+        if found.setdefault(canonical({"prompt": row["prompt"]}), row) is not row:
+            frozen.drop("asked-again")
     if not found:
         raise CannotFreeze(
             gettext("Every item has been judged; take all prompts instead.")
@@ -231,37 +249,41 @@ def _prompts_of(project: Project, unjudged: bool, heldout: float, seed: int) -> 
         )
     side = sides((row["group"] for row in found.values()), heldout, seed)
     for row in found.values():
-        frozen.rows[side[row["group"]]].append(row)
-    return frozen
+        frozen.files.add(side[row["group"]], row)
 
 
-def _texts_of(project: Project, passage: int, with_items: bool, heldout: float, seed: int) -> Frozen:
-    """A row a passage; a document's passages are of one group. The same passage of one group comes once."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    frozen = Frozen()
+def _texts_of(project: Project, frozen: Frozen, passage: int, with_items: bool, heldout: float, seed: int) -> None:
+    """A row a passage; a document's passages are of one group. The same passage comes once, in the first document that has it.
+
+    Documents that share some passages, such as a licence, stay apart, and what they share is on one side all the same. Only
+    hashes are held in memory: the rows wait in a file until the groups of all of them, and so their sides, are known.
+    """
+    seen, groups, of_row = set[bytes](), dict[str, int](), array("L")
     sources = _raw_texts(project)
-    for key, group, text in itertools.chain(sources, _texts_in_items(project)) if with_items else sources:
-        for part in passages.cut(text, passage):
-            row: dict[str, Any] = {
-                "text": part,
-                "weight": 1.0,
-                "item": key,
-                "annotators": [],
-                "group": group,
-                "judgements": [],
-            }
-            if found.setdefault((group, part), row) is not row:
-                frozen.dropped["the-same-again"] = frozen.dropped.get("the-same-again", 0) + 1
-    if not found:
-        raise CannotFreeze(
-            gettext(
-                "There are no raw texts yet. Import some, then freeze; prompts and answers can be taken as texts too."
+    with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n", dir=frozen.files.folder) as waiting:
+        for key, group, text in itertools.chain(sources, _texts_in_items(project)) if with_items else sources:
+            for part in passages.cut(text, passage):
+                digest = hashlib.sha256(part.encode()).digest()
+                if digest in seen:
+                    frozen.drop("the-same-again")
+                    continue
+                seen.add(digest)
+                of_row.append(groups.setdefault(group, len(groups)))
+                waiting.write(json.dumps([key, part]) + "\n")
+        if not of_row:
+            raise CannotFreeze(
+                gettext(
+                    "There are no raw texts yet. Import some, then freeze; prompts and answers can be taken as texts too."
+                )
             )
-        )
-    side = sides((row["group"] for row in found.values()), heldout, seed)
-    for row in found.values():
-        frozen.rows[side[row["group"]]].append(row)
-    return frozen
+        side, names = sides(groups, heldout, seed), list(groups)
+        waiting.seek(0)
+        for number, line in zip(of_row, waiting, strict=True):
+            key, part = json.loads(line)
+            row = {
+                "text": part, "weight": 1.0, "item": key, "annotators": [], "group": names[number], "judgements": [],
+            }  # fmt: skip
+            frozen.files.add(side[names[number]], row)
 
 
 def _raw_texts(project: Project) -> Iterator[tuple[str, str, str]]:
@@ -271,10 +293,11 @@ def _raw_texts(project: Project) -> Iterator[tuple[str, str, str]]:
 
 
 def _texts_in_items(project: Project) -> Iterator[tuple[str, str, str]]:
+    groups = _joined(project)
     items = Item.objects.filter(project=project).order_by("position").prefetch_related("responses")
     for item in items.iterator(chunk_size=500):
         for text in (*(message["content"] for message in item.prompt), *(one.text for one in item.responses.all())):
-            yield item.key, item.group, text
+            yield item.key, groups.of(item.group), text
 
 
 class Versions:
@@ -375,53 +398,11 @@ def _sources(row: dict[str, Any], written_by: Mapping[str, str]) -> dict[str, li
 
 
 def _counts(frozen: Frozen) -> dict[str, Any]:
-    groups = {split: len({row["group"] for row in frozen.rows[split]}) for split in SPLITS}
-    tasks = {row["task"] for row in frozen.rows["train"] if row.get("task")}
+    groups = {split: len(frozen.files.groups[split]) for split in SPLITS}
+    tasks = frozen.files.tasks
     return ({"tasks": sorted(tasks)[:MOST_TASKS]} if len(tasks) > 1 else {}) | {
-        **{split: len(frozen.rows[split]) for split in SPLITS},
+        **frozen.files.counts,
         "groups": groups,
         "judgements": len(frozen.judgement_ids),
         "dropped": frozen.dropped,
     }
-
-
-def _canonical(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-
-def _lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    return (_canonical(row) + "\n" for row in rows)
-
-
-def _write(name: str, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
-    """The snapshot's folder, complete or not there: written beside, flushed, then renamed.
-
-    One that somebody changed is replaced, so that freezing again is what mends it.
-    """
-    top = Path(settings.HOME) / "snapshots"
-    top.mkdir(mode=0o700, parents=True, exist_ok=True)
-    contents = {f"{split}.jsonl": content for split, content in files.items()}
-    contents["manifest.json"] = _canonical(manifest).encode()
-    if all(_holds(top / name / file, content) for file, content in contents.items()):
-        return
-    beside = Path(tempfile.mkdtemp(dir=top, prefix=".writing-"))
-    for file, content in contents.items():
-        with (beside / file).open("wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-    changed = beside.with_name(f"{beside.name}-changed")
-    try:
-        with suppress(FileNotFoundError):
-            (top / name).rename(changed)
-        beside.rename(top / name)
-    except OSError:  # another process froze the same content at the same moment
-        shutil.rmtree(beside)
-    shutil.rmtree(changed, ignore_errors=True)
-
-
-def _holds(path: Path, content: bytes) -> bool:
-    try:
-        return path.read_bytes() == content
-    except OSError:
-        return False

@@ -42,16 +42,19 @@ def _hard(text: str, most: int) -> list[str]:
 
 def _gathered(text: str, most: int, cuttings: list[Cutting]) -> Iterator[str]:
     """As many parts in a row as fit make a passage; one that alone is too long is cut more finely."""
-    held = ""
+    held, length = list[str](), 0  # the parts of the passage so far; joined once, for a passage may have many words
     for part in cuttings[0](text, most):
-        if held and len((held + part).rstrip()) > most:
-            yield held.rstrip()
-            held = ""
-        if len(part.rstrip()) > most:
-            *whole, held = _gathered(part, most, cuttings[1:])
+        bare = len(part.rstrip())
+        if held and bare and length + bare > most:
+            yield "".join(held).rstrip()
+            held, length = [], 0
+        if bare > most:
+            *whole, last = _gathered(part, most, cuttings[1:])
             yield from whole
-            held = held + part[len(part.rstrip()) :]
+            held = [last, part[bare:]]
+            length = len(last) + len(part) - bare
         else:
-            held += part
-    if held.strip():
-        yield held.rstrip()
+            held.append(part)
+            length += len(part)
+    if passage := "".join(held).rstrip():
+        yield passage

@@ -28,16 +28,16 @@ def known(encoding: str) -> str:
     """Python's name of the encoding. Raises Problem for one that there is not."""
     try:
         found = codecs.lookup(encoding)
-    except LookupError:
+    except (LookupError, ValueError):  # ValueError: a NUL in the name
         found = None
     if found is None or not found._is_text_encoding:
-        raise Problem(
-            0,
-            "encoding",
-            gettext("there is no encoding “%(name)s”; usual ones are %(offered)s")
-            % {"name": encoding[:40], "offered": ", ".join(OFFERED)},
-        )
+        raise unknown(encoding)
     return found.name
+
+
+def unknown(encoding: str) -> Problem:
+    said = gettext("there is no encoding “%(name)s”; usual ones are %(offered)s")
+    return Problem(0, "encoding", said % {"name": encoding[:40], "offered": ", ".join(OFFERED)})
 
 
 def as_utf8(file: BinaryIO, encoding: str) -> BinaryIO:

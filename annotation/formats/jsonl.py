@@ -22,12 +22,20 @@ class Problem(Exception):
     field: str
     message: str
 
+    def __post_init__(self) -> None:
+        self.field, self.message = shown(self.field), shown(self.message)
+
     def __str__(self) -> str:
         where = ", ".join(
             part for part in (gettext("line %(n)s") % {"n": self.line} if self.line else "", self.field) if part
         )
         said = f"{where}: {self.message}" if where else self.message
         return said if len(said) <= MAX_MESSAGE else said[: MAX_MESSAGE - 1] + "…"
+
+
+def shown(text: str) -> str:
+    """A text out of a file as a page can have it: JSON may hold halves of surrogate pairs, which no UTF-8 text can."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class Unreadable(Problem):

@@ -7,7 +7,6 @@ from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext, ngettext
@@ -17,7 +16,7 @@ from django.views.decorators.http import require_POST
 from annotation import asking, documents, formats, guessing, importing, texts
 from annotation import mapping as mappings
 from annotation.formats import encodings
-from annotation.formats.jsonl import Problem
+from annotation.formats.jsonl import Problem, shown
 from annotation.importing import ImportRefused
 from annotation.models import Import
 from annotation.requests import ProjectRequest
@@ -87,7 +86,7 @@ def upload(request: ProjectRequest, slug: str) -> HttpResponse:
             try:
                 batch = importing.receive(
                     project=request.project, name=file.name or "file", chunks=file.chunks(), actor=request.user,
-                    encoding=request.POST.get("encoding") or encodings.UTF8,
+                    encoding=_encoding(request),
                 )  # fmt: skip
                 return redirect("import_mapping", slug=slug, import_id=batch.pk)
             except ImportRefused as refusal:
@@ -115,13 +114,18 @@ def _take_texts(request: ProjectRequest) -> texts.Counts:
     if size > settings.IMPORT_MAX_BYTES:
         said = gettext("together they are larger than %(limit)s MB; use manage.py import_texts")
         raise ImportRefused([Problem(0, "", said % {"limit": settings.IMPORT_MAX_BYTES // 2**20})])
-    how = documents.How(request.POST.get("encoding") or encodings.UTF8, "each_line" in request.POST)
+    how = documents.How(_encoding(request), "each_line" in request.POST)
     sources = [documents.Source(file.name or "file.txt", cast("BinaryIO", file.file)) for file in files]
-    with transaction.atomic():
-        batch = texts.begin(
-            project=request.project, sources=sources, names=[s.name for s in sources], actor=request.user
-        )
-        return texts.import_texts(project=request.project, sources=sources, how=how, actor=request.user, batch=batch)
+    names = [source.name for source in sources]
+    return texts.take(project=request.project, sources=lambda: sources, names=names, how=how, actor=request.user)
+
+
+def _encoding(request: ProjectRequest) -> str:
+    """One of those that the form offers. Raises ImportRefused."""
+    name = request.POST.get("encoding") or encodings.UTF8
+    if name not in encodings.OFFERED:
+        raise ImportRefused([encodings.unknown(name)])
+    return name
 
 
 @project("import")
@@ -168,6 +172,16 @@ def discard(request: ProjectRequest, slug: str, import_id: int) -> HttpResponse:
     return redirect("import", slug=slug)
 
 
+@project("import")
+@require_POST
+def withdraw_texts(request: ProjectRequest, slug: str, import_id: int) -> HttpResponse:
+    batch = get_object_or_404(Import, pk=import_id, project=request.project)
+    n = texts.withdraw(batch=batch, actor=request.user)
+    said = ngettext("%(n)s text was taken out.", "%(n)s texts were taken out.", n)
+    messages.success(request, said % {"n": number(n)})
+    return redirect("import", slug=slug)
+
+
 def _chosen(request: ProjectRequest) -> dict[str, str]:
     chosen = {word: request.POST.get(word, "").strip() for word, *_words in ASKED}
     return {word: fields for word, fields in chosen.items() if fields or (word == "id" and word in request.POST)}
@@ -183,14 +197,14 @@ def _mapping_page(
         preview = mappings.draft(1, first, mappings.check_mapping(chosen), alone=fewest == 0)
     except Problem as problem:
         wrong = problem
-    shown = chosen or mappings.NATIVE
+    filled = chosen or mappings.NATIVE
     fields = [
         {
             "word": word,
             "label": label,
             "help": text,
-            "value": shown.get(word, ""),
-            "first": _stands_first(word, shown, first),
+            "value": shown(filled.get(word, "")),
+            "first": _stands_first(word, filled, first),
         }
         for word, label, text in ASKED
     ]
@@ -198,7 +212,7 @@ def _mapping_page(
         "project": request.project,
         "batch": batch,
         "fields": fields,
-        "names": sorted(first),
+        "names": sorted(map(shown, first)),
         "record": importing.as_json(first),
         "preview": preview,
         "answers": list(zip_longest(preview.responses, preview.sources, fillvalue="")) if preview else [],
@@ -210,10 +224,16 @@ def _mapping_page(
     }
 
 
-def _stands_first(word: str, shown: dict[str, str], record: dict[str, Any]) -> bool:
+def _stands_first(word: str, mapping: dict[str, str], record: dict[str, Any]) -> bool:
     """Whether the form shows the word at once: it is needed, or the mapping finds it in the first record."""
-    fields = shown.get(word, "")
-    return word in ("id", "prompt", "responses", "label") or fields.split(",")[0].split(".")[0].strip() in record
+    fields = mapping.get(word, "")
+    return word in ("id", "prompt", "responses", "label") or not record.keys().isdisjoint(_first_of(fields))
+
+
+def _first_of(fields: str) -> tuple[str, str]:
+    """The first field that is named: as a column's name, and as the beginning of a path."""
+    first = fields.split(",")[0].strip()
+    return first, first.split(".")[0]
 
 
 def _said_of_texts(counts: texts.Counts) -> str:

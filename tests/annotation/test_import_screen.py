@@ -174,6 +174,14 @@ def test_a_file_over_the_limit_is_refused_and_not_kept(
     assert waiting_files() == there
 
 
+@pytest.mark.parametrize("line", [b'{"\\ud800": 1}', b'{"id": 1, "prompt": "\\ud800", "responses": ["a"]}'])
+def test_half_a_surrogate_pair_is_a_problem_and_no_error_page(lin: Client, project: Project, line: bytes) -> None:
+    page = lin.get(send(lin, project, line)["Location"])
+    assert page.status_code == 200
+    texts = {"texts": "1", "text_files": SimpleUploadedFile("a.jsonl", line)}
+    assert lin.post(f"/p/{project.slug}/import/", texts).status_code == 400
+
+
 def test_a_discarded_file_is_gone(lin: Client, project: Project) -> None:
     there = waiting_files()
     page = send(lin, project, as_lines(FOREIGN))["Location"]

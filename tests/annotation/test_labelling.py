@@ -111,6 +111,56 @@ def test_two_fields_are_two_questions_and_their_rows_two_tasks() -> None:
     assert "tasks" not in only.counts
 
 
+@pytest.mark.parametrize(("first", "second"), [("大类", "小类"), ("a.label", "b.label"), ("rating", "topic")])
+def test_two_fields_are_two_questions_whatever_they_are_called(first: str, second: str) -> None:
+    project = project_of(None, question="rating", name="Odd")  # its question is called rating
+    records = [{"text": f"t{n}", first: "yes" if n % 2 else "no", second: "no" if n % 2 else "yes"} for n in range(4)]
+    bring(project, records, {"id": "", "prompt": "text", "label": f"{first},{second}"}, new_labels=True)
+    for answer in answers(project):
+        assert len(answer) == 2
+        one, other = (given["labels"][0][0] for given in answer.values())
+        assert {one, other} == {"yes", "no"}
+    again = bring(project, records, {"id": "", "prompt": "text", "label": f"{first},{second}"}, new_labels=True)
+    assert (again.already_there, again.judgements) == (4, 0)
+
+
+def test_a_field_that_is_labelled_nowhere_leaves_the_names_of_the_others_alone() -> None:
+    project = project_of(None, question="comment", name="Half")
+    records = [{"text": f"t{n}", "coarse": f"c{n % 2}", "fine": None} for n in range(4)]
+    bring(project, records, {"id": "", "prompt": "text", "label": "coarse,fine"}, new_labels=True)
+    assert [list(answer) for answer in answers(project)] == [["coarse"]] * 4
+
+
+@pytest.mark.parametrize("later", [
+    {"label": "coarse,fine"}, {"label": "fine"}, {"label": "coarse", "annotator": "=second"},
+])  # fmt: skip
+def test_labels_that_are_corrected_or_added_are_refused_and_not_dropped(later: dict[str, str]) -> None:
+    project = project_of(None, question="comment", name="Bank")
+    records = [{"text": f"t{n}", "coarse": f"c{n % 2}", "fine": f"f{n % 3}"} for n in range(6)]
+    mapping = {"id": "", "prompt": "text", "label": "coarse"}
+    assert bring(project, records, mapping, new_labels=True).judgements == 6
+    if "annotator" in later:
+        assert bring(project, records, mapping | later).judgements == 6
+        return
+    with pytest.raises(ImportRefused, match="line 1, annotator: 'imported' has judged this item already"):
+        bring(project, records, mapping | later, new_labels=True)
+    assert [list(answer) for answer in answers(project)] == [["label"]] * 6
+
+
+def test_bad_lines_are_read_no_further_than_they_are_told() -> None:
+    problems: list[Any] = []
+    source = importing.Source(io.BytesIO(b'{"text": "t", "label": "a"}\n' + b"x\n" * 5000))
+    with pytest.raises(importing.Problem):
+        list(importing._labels_of(source, MAPPING, problems))
+    assert len(problems) == importing.PROBLEMS_SHOWN
+
+
+def test_a_column_may_have_a_dot_in_its_name() -> None:
+    project = labelled("cat = A cat\nDog")
+    bring(project, [{"Text (e.g. title)": "Meow", "label": "cat"}], {**MAPPING, "prompt": "Text (e.g. title)"})
+    assert Item.objects.get().prompt[0]["content"] == "Meow"
+
+
 def test_an_item_may_name_its_task_itself() -> None:
     project = labelled("Yes\nNo")
     records = [{"text": f"t{n}", "label": "yes", "domain": f"d{n % 2}"} for n in range(8)]
@@ -227,12 +277,35 @@ def test_two_transcripts_become_a_prompt_and_two_answers() -> None:
     assert (second.prompt, Judgement.objects.get(item=second).answers["comparison"]["winner"]) == (talk, 1)
 
 
+def test_equal_ends_of_a_conversation_are_a_tie() -> None:
+    pairs = project_of(None, question="comparison", name="Pairs")
+    same = "\n\nHuman: Why?\n\nAssistant: Because."
+    bring(pairs, [{"id": 1, "chosen": same, "rejected": same}], {"id": "id", "conversation": "chosen,rejected"})
+    assert Judgement.objects.get().answers["comparison"]["winner"] == 0
+
+
+def test_a_conversation_whose_answer_has_no_content_is_a_problem_on_the_page_too() -> None:
+    project = project_of(person("lin"), question="comparison", name="Chat")
+    lin, talk = signed_in(project.created_by), [{"role": "user", "content": "Hi"}]
+    content = as_lines(
+        [{"chosen": [*talk, {"role": "assistant"}], "rejected": [*talk, {"role": "assistant", "content": "b"}]}]
+    )
+    page = lin.post(f"/p/{project.slug}/import/", {"file": SimpleUploadedFile("c.jsonl", content)})["Location"]
+    shown = lin.get(page)
+    assert (shown.status_code, "a text was expected, not null" in shown.text) == (200, True)
+
+
 @pytest.mark.parametrize(("chosen", "rejected", "words"), [
     ("\n\nHuman: a\n\nAssistant: b", "\n\nHuman: c\n\nAssistant: b", "do not share a beginning"),
     ("plain", "text", "do not share a beginning"),
     ("\n\nAssistant: a", "\n\nAssistant: b", "nobody says anything before"),
     ([{"role": "user", "content": "a"}], [{"role": "user", "content": "b"}], "differ in more than their last answer"),
     ("a", None, "two texts or two lists"),
+    ([{"role": "user", "content": "a"}, {"role": "assistant"}], [{"role": "user", "content": "a"}, {"role": "assistant"}],
+     "nobody|differ"),
+    (["hi", {"role": "assistant", "content": "a"}], ["hi", {"role": "assistant", "content": "b"}], "message 1 is no"),
+    ([["role", "x"], {"role": "assistant", "content": "a"}], [["role", "x"], {"role": "assistant", "content": "b"}],
+     "message 1 is no"),
 ])  # fmt: skip
 def test_what_are_no_two_ends_of_one_conversation_is_refused_by_line(
     chosen: object, rejected: object, words: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import re
 import zipfile
 from pathlib import Path
@@ -17,10 +18,11 @@ from hypothesis import strategies as st
 
 from annotation import documents, texts
 from annotation.importing import ImportRefused
-from annotation.models import Import, Project, Text
+from annotation.models import Import, Project, Response, Text
 from feinschliff.rows import check_row
-from tests.builders import add_items, as_lines, person, project_of, signed_in
+from tests.builders import add_items, as_lines, join, person, project_of, signed_in
 from training import freezing, passages
+from webapp.people.models import AuditEntry
 
 BOOK = "Chapter one.\n\nThe sea was calm. Nobody spoke.\n\n" + "A long paragraph follows. " * 20
 
@@ -53,9 +55,7 @@ def rows_of(project: Project, **how: object) -> dict[str, list[dict[str, object]
 
 
 def test_a_file_is_one_document_whatever_its_line_ends_and_marks(project: Project) -> None:
-    counts = bring(
-        project, {"a.txt": b"\xef\xbb\xbfOne.\r\n\r\nTwo.\r", "sub/b.txt": "# Schön".encode(), "cover.png": b"\x89PNG"}
-    )
+    counts = bring(project, {"a.txt": b"\xef\xbb\xbfOne.\r\n\r\nTwo.\r", "sub/b.txt": "# Schön".encode()})
     assert (counts.files, counts.texts, counts.characters) == (2, 2, 18)
     first, second = Text.objects.all()
     assert (first.key, first.title, first.text, first.group) == ("a.txt", "a", "One.\n\nTwo.\n", "a.txt")
@@ -70,10 +70,12 @@ def test_a_file_is_one_document_whatever_its_line_ends_and_marks(project: Projec
 def test_a_zip_gives_its_files_and_lines_may_be_texts_of_their_own(project: Project) -> None:
     content = packed({"books/one.txt": b"1\n2\n\n2\n", "__MACOSX/one.txt": b"x", "note.pdf": b"x"})
     assert bring(project, {"books.zip": content}, each_line=True).texts == 3
-    assert [(text.key, text.text) for text in Text.objects.all()] == [
-        ("books/one.txt:1", "1"), ("books/one.txt:2", "2"), ("books/one.txt:4", "2"),
-    ]  # fmt: skip
+    assert [text.text for text in Text.objects.all()] == ["1", "2", "2"]
+    assert {text.key.partition(":")[0] for text in Text.objects.all()} == {"books/one.txt"}
     assert Text.objects.values("group").distinct().count() == 2
+    more = packed({"books/one.txt": b"0\n1\n2\n\n2\n"})  # a line that came in above the others
+    counts = bring(project, {"books.zip": more}, each_line=True)
+    assert (counts.texts, counts.already_there) == (1, 3)
 
 
 def test_records_have_their_text_by_the_usual_name_or_by_a_mapping(project: Project) -> None:
@@ -95,6 +97,10 @@ def test_records_have_their_text_by_the_usual_name_or_by_a_mapping(project: Proj
     ({"a.jsonl": b'{"x": "a"}\n'}, "line 1, a.jsonl, text: there is no field “text”; there is: x"),
     ({"a.jsonl": as_lines([{"id": 1, "text": t} for t in "ab"])}, "line 2, a.jsonl: the id '1' is that of a.jsonl already"),
     ({"a.zip": b"PK no zip"}, "a.zip: the zip cannot be read"),
+    ({"a.jsonl": b'{"id": "a\\u0000b", "text": "x"}\n'}, "line 1, a.jsonl: the text holds a NUL or half a surrogate"),
+    ({"a.jsonl": b'{"title": "\\ud800", "text": "x"}\n'}, "line 1, a.jsonl: the text holds a NUL or half a surrogate"),
+    ({"a.jsonl": b'{"group": "\\ud800", "text": "x"}\n'}, "line 1, a.jsonl: the text holds a NUL or half a surrogate"),
+    ({"a.txt": b"fine", "cover.png": b"\x89PNG"}, "cover.png: there is no text in it"),
     ({"a.png": b"x"}, "there is no text in it"),
     ({}, "there is no text in it"),
 ])  # fmt: skip
@@ -112,6 +118,107 @@ def test_a_zip_that_unpacks_to_more_than_may_come_in_is_refused(project: Project
     assert len(content) < 10_000
     with pytest.raises(ImportRefused, match="unpacked it is larger than 1 MB"):
         bring(project, {"a.zip": content})
+
+
+def damaged(how: str) -> bytes:
+    """A zip that lost something on the way: a byte of a stored text, bytes of a packed one, its middle, or its names."""
+    if how == "a byte of a text":
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr("in.txt", BOOK)
+        return out.getvalue().replace(b"The sea", b"The tea")
+    whole = bytearray(
+        packed({"ün.txt" if how == "a name" else "in.txt": random.Random(0).randbytes(9000).hex().encode()})
+    )
+    if how == "a name":  # flagged as UTF-8
+        return bytes(whole).replace("ün.txt".encode(), b"\xffXn.txt")
+    if how == "packed bytes":
+        whole[200:240] = bytes(40)
+    else:
+        del whole[1000:3000]
+    return bytes(whole)
+
+
+@pytest.mark.parametrize("how", ["a byte of a text", "packed bytes", "its middle", "a name"])
+def test_a_damaged_zip_is_named_and_nothing_comes_in(project: Project, how: str) -> None:
+    with pytest.raises(ImportRefused, match=r"a\.zip.*: the zip cannot be read"):
+        bring(project, {"good.txt": b"good", "a.zip": damaged(how)})
+    assert not Text.objects.exists()
+
+
+def test_a_file_that_is_too_long_is_called_so_wherever_it_is_cut(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "LONGEST", 2)
+    with pytest.raises(ImportRefused, match=r"a\.txt: the text is longer than 2 characters"):
+        bring(project, {"a.txt": "a漢漢漢漢".encode()})  # 12 bytes are read, and end inside a character
+
+
+def test_a_mapping_names_some_words_and_the_others_have_their_usual_fields(project: Project) -> None:
+    bring(project, {"a.jsonl": as_lines([{"number": 7, "content": "One.", "title": "T"}])}, mapping={"id": "number"})
+    assert [(t.key, t.title, t.text) for t in Text.objects.all()] == [("7", "T", "One.")]
+    with pytest.raises(ImportRefused, match="there is no field “text”; there is: number"):
+        bring(project, {"b.jsonl": as_lines([{"number": 8}])}, mapping={"id": "number"})
+
+
+def test_an_import_of_texts_is_taken_out_and_what_is_frozen_stays(project: Project, tmp_path: Path) -> None:
+    bring(project, {"kept.txt": b"Kept."})
+    (tmp_path / "book.txt").write_text("Über allen Gipfeln", "windows-1252")
+    call_command("import_texts", project.slug, str(tmp_path / "book.txt"), "--encoding", "cp437")  # the wrong one
+    frozen = freezing.freeze(project=project, rows="text")
+    assert frozen.counts["train"] + frozen.counts["heldout"] == 2
+    batch = Import.objects.get(file_name="book.txt")
+    out = io.StringIO()
+    call_command("withdraw_texts", project.slug, "--json", stdout=out)
+    assert {"import": batch.pk, "file": "book.txt", "texts": 1} in json.loads(out.getvalue())["imports"]
+    call_command("withdraw_texts", project.slug, str(batch.pk))
+    assert [text.key for text in Text.objects.all()] == ["kept.txt"]
+    freezing.verify(frozen)
+    entry = AuditEntry.objects.get(action="withdraw texts")
+    assert (entry.subject, entry.detail["file"], entry.detail["texts"]) == (project.slug, "book.txt", 1)
+    with pytest.raises(CommandError, match="No import"):
+        call_command("withdraw_texts", project.slug, str(batch.pk))
+    call_command("import_texts", project.slug, str(tmp_path / "book.txt"), "--encoding", "windows-1252")
+    assert Text.objects.get(key="book.txt").text == "Über allen Gipfeln"
+
+
+def test_a_lead_takes_texts_out_on_the_page_and_nobody_else(project: Project) -> None:
+    lin, there = signed_in(project.created_by), f"/p/{project.slug}/import/"
+    lin.post(there, {"texts": "1", "text_files": SimpleUploadedFile("one.txt", b"Private.")})
+    out = f"{there}{Import.objects.get().pk}/withdraw/"
+    assert out in lin.get(there).text
+    ada = person("ada")
+    join(project, ada)
+    assert signed_in(ada).post(out).status_code == 403
+    assert Text.objects.exists()
+    assert "1 text was taken out" in lin.post(out, follow=True).text
+    assert not Text.objects.exists()
+    page = lin.get(there).text
+    assert out not in page
+    assert "taken out again" in page
+    refused = lin.post(there, {"texts": "1", "text_files": SimpleUploadedFile("a.txt", b"a"), "encoding": "idna"})
+    assert "there is no encoding “idna”" in refused.text
+
+
+def test_a_passage_stands_on_one_side_though_several_documents_have_it(project: Project) -> None:
+    licence = "This eBook is for the use of anyone anywhere. " * 5
+    files = {f"{n}.txt": f"{f'Tale {n} begins and ends. ' * 12}\n\n{licence}".encode() for n in range(12)}
+    bring(project, {**files, "copies/3.txt": files["3.txt"]})
+    rows = rows_of(project, passage=300, heldout=0.4)
+    sides = {split: {row["text"] for row in found} for split, found in rows.items()}
+    assert sides["train"]
+    assert sides["heldout"]
+    assert not sides["train"] & sides["heldout"]
+    groups = {row["group"] for found in rows.values() for row in found}
+    assert groups == set(files)  # a licence that all have does not make one group of them
+    assert sum(map(len, rows.values())) == len(sides["train"] | sides["heldout"])
+
+
+def test_what_many_items_say_stands_on_one_side(project: Project) -> None:
+    add_items(project, 30, answers=2)
+    Response.objects.filter(position=1).update(text="I cannot help with that.")
+    rows = rows_of(project, with_items=True)
+    assert sum(row["text"] == "I cannot help with that." for found in rows.values() for row in found) == 1
 
 
 def test_a_text_that_came_in_is_never_changed(project: Project) -> None:

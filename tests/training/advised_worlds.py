@@ -86,8 +86,8 @@ def only_items(project: Project, count: int) -> None:
 def texts(project: Project, count: int, *, letters: int) -> None:
     Text.objects.bulk_create(
         Text(
-            project=project, key=f"t{number}", text=("The river bends. " * letters)[:letters], group=f"t{number}",
-            digest=str(number),
+            project=project, key=f"t{number}", group=f"t{number}", digest=str(number),
+            text="".join(f"River {number} bends at {mile}. " for mile in range(letters))[:letters],
         )
         for number in range(count)
     )  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -11,7 +13,7 @@ from django.utils import translation
 from annotation.models import Project
 from tests.training import advised_worlds as worlds
 from tests.training.world_of_runs import person
-from training.advising import picturing
+from training.advising import picturing, starting
 from training.advising.advice import advise
 from training.models import Run, Snapshot
 
@@ -70,6 +72,27 @@ def test_one_click_launches_two_and_leads_to_their_comparison(lin: Client, proje
     assert answer["Location"] == f"/p/{project.slug}/runs/compare/?runs={first.pk},{second.pk}"
     assert {first.trainer, second.trainer} == {"dpo", "comparative-ranking"}
     assert (first.snapshot, first.seed) == (second.snapshot, second.seed)
+
+
+@pytest.mark.parametrize("wrong", [{"name": "nowhere"}, {"models": None}])
+def test_when_the_second_of_two_cannot_be_launched_the_first_is_not_either(
+    project: Project, wrong: dict[str, Any]
+) -> None:
+    experiment = advise(project).experiment
+    assert experiment is not None
+    if "name" in wrong:
+        wrong = {"trainer": {**experiment.second.trainer, **wrong}}
+    broken = replace(experiment, second=replace(experiment.second, **wrong))
+    with pytest.raises((starting.CannotStart, AttributeError)):  # a fault that is named, and one that nobody foresaw
+        starting.compare(project=project, experiment=broken)
+    assert not Run.objects.exists()
+
+
+def test_a_card_of_a_method_that_is_gone_is_refused_in_the_reader_s_language(lin: Client, project: Project) -> None:
+    answer = lin.post(
+        f"/p/{project.slug}/advice/train/", {"trainer": "gone"}, follow=True, headers={"accept-language": "de"}
+    )
+    assert "Es gibt" in answer.text and "There is no trainer" not in answer.text
 
 
 def test_where_nothing_can_be_started_nothing_is(lin: Client) -> None:

@@ -17,6 +17,7 @@ from annotation.models import Judgement
 from feinschliff.rows import check_row
 from tests.training.world_of_runs import add_item, frozen, judge, lines, member, person, planted, project, rank
 from training import freezing
+from training.joining import Joined
 from training.models import Snapshot
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("home")]
@@ -334,6 +335,49 @@ def test_prompts_that_nobody_has_judged_can_be_taken_alone_and_one_asked_twice_s
     assert [row["prompt"] for split in freezing.SPLITS for row in lines(snapshot, split)] == ["Why?"]
     assert snapshot.counts["dropped"] == {"asked-again": 1}
     assert snapshot.hash != freezing.freeze(project=made, rows="prompt").hash
+
+
+def test_no_prompt_stands_on_both_sides_though_its_items_were_given_several_groups() -> None:
+    made = project()
+    for number in range(40):
+        rank(add_item(made, f"i{number}", ["a", "b"], prompt=f"Why {number % 10}?", group=f"g{number}"), "ada", [1, 2])
+    for kind in ("ranking", "prompt"):
+        snapshot = frozen(made, kind, heldout=0.4)
+        train, heldout = ({row["prompt"] for row in lines(snapshot, split)} for split in freezing.SPLITS)
+        assert train
+        assert heldout
+        assert not train & heldout
+        assert snapshot.counts["groups"] == {"train": len(train), "heldout": len(heldout)}
+    assert snapshot.counts["dropped"] == {"asked-again": 30}
+
+
+def test_the_same_question_about_other_passages_is_another_prompt() -> None:
+    made = project()
+    for number in range(20):
+        item = add_item(made, f"i{number}", ["a", "b"], prompt="Sum it up.", group=f"g{number}")
+        item.context = [{"title": "", "text": f"Passage {number}"}]
+        item.save()
+        rank(item, "ada", [1, 2])
+    assert sum(frozen(made).counts["groups"].values()) == 20
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("uvwxyz")), max_size=20))
+def test_groups_that_hold_the_same_are_one_and_others_are_not(held: list[tuple[str, str]]) -> None:
+    found = Joined(held)
+    names = {group: {group} for group, _ in held}  # by going along shared texts until nothing changes
+    for _ in held:
+        for one, text in held:
+            for other, same in held:
+                if text == same:
+                    names[one] = names[other] = names[one] | names[other]
+    assert {group: found.of(group) for group in names} == {group: min(name) for group, name in names.items()}
+
+
+def test_a_refused_freeze_leaves_no_file_behind() -> None:
+    made = project()
+    with pytest.raises(freezing.CannotFreeze):
+        frozen(made)
+    assert not list(freezing._top().iterdir())
 
 
 def test_prompts_that_are_not_there_are_said_so() -> None:

@@ -77,7 +77,13 @@ def test_train_that_waits_works_the_run_itself_where_no_worker_is_up(
         )
     assert failed.value.returncode == 1
     answer = json.loads(out.getvalue().splitlines()[-1])
-    assert answer == {"run": run.pk + 1, "name": "", "state": "failed", "numbers": {}, "error": "it needs more than this"}
+    assert answer == {
+        "run": run.pk + 1,
+        "name": "",
+        "state": "failed",
+        "numbers": {},
+        "error": "it needs more than this",
+    }
 
 
 def test_models_and_score(quick: Path) -> None:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import median
 
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 
 from annotation.models import Project
 from training.advising.judging import Method
@@ -110,11 +110,10 @@ def _time(project: Project, past: list[_Past]) -> tuple[float | None, str]:
         told = {"run": own.run, "time": results.duration(own.seconds), "rows": own.rows, "base": own.base or "–"}
         return own.seconds, said % told
     seconds = [one.seconds for one in past]
-    said = ngettext(
-        "%(n)s run elsewhere on this site took %(middle)s.",
-        "%(n)s runs elsewhere on this site took %(least)s to %(most)s, half of them up to %(middle)s.",
-        len(seconds),
-    )
+    if len(seconds) == 1:
+        said = gettext("One run elsewhere on this site took %(middle)s.")
+    else:
+        said = gettext("%(n)s runs elsewhere on this site took %(least)s to %(most)s, half of them up to %(middle)s.")
     return median(seconds), said % {
         "n": len(seconds), "least": results.duration(min(seconds)), "most": results.duration(max(seconds)),
         "middle": results.duration(median(seconds)),

@@ -18,7 +18,7 @@ from django.db import connection
 from annotation import asking, concurring
 from annotation.kinds import KINDS
 from annotation.models import Item, Judgement, Project
-from training import freezing, passages
+from training import freezing, grouping, passages
 
 EXACT, LABELLED = 400, 5000
 COMPARED = 500  # items that several judged, of which agreement is told
@@ -81,14 +81,21 @@ class Counted:
 
 
 def counted(project: Project) -> Counted:
-    """What the project could freeze as it stands; kept until something is imported, judged or asked otherwise."""
+    """What the project could freeze as it stands; kept for ten minutes, or until it changes.
+
+    It changes when something is imported, grouped or asked otherwise, and by each judgement; of more than `LABELLED` judgements,
+    when the first three digits of their number do.
+    """
     with connection.cursor() as cursor:
         cursor.execute(TOTALS, [project.pk])
         judgements, annotators, newest = cursor.fetchone()
         cursor.execute(TEXTS, [project.pk])
         texts, text_bytes = cursor.fetchone()
     items = Item.objects.filter(project=project).count()
-    key = f"counted:{project.pk}:{project.schema_version}:{newest}:{judgements}:{items}:{texts}:{text_bytes}"
+    # one judgement more tells a large project nothing, and counting it again takes most of a second
+    judged = f"{judgements}:{newest}" if judgements <= LABELLED else f"{judgements:.3g}"
+    grouped = grouping.newest(project)  # another split trains on other rows
+    key = f"counted:{project.pk}:{project.schema_version}:{judged}:{annotators}:{items}:{texts}:{text_bytes}:{grouped}"
     found: Counted | None = cache.get(key)
     if found is None:
         seen = _Seen(project, judgements)
@@ -121,11 +128,12 @@ class _Seen:
         newest = self._newest()
         if not newest:
             return {}, {}
-        side = freezing.sides((judgement.item.group for judgement in newest), HELDOUT, 0)
+        joined = freezing.joined(judgement.item for judgement in newest)
+        side = freezing.sides((joined.of(judgement.item.group) for judgement in newest), HELDOUT, 0)
         times = self.judgements / len(newest)
         rows, train = {}, {}
         for kind in dict.fromkeys(row for one in KINDS.values() for row in one.rows):
-            groups = [row["group"] for row in self._rows(kind, newest)]
+            groups = [joined.of(row["group"]) for row in self._rows(kind, newest)]
             rows[kind] = round(len(groups) * times)
             held = sum(side[group] == "train" for group in groups)
             train[kind] = held if times == 1 else int(rows[kind] * (1 - HELDOUT))
@@ -196,20 +204,19 @@ def _passage_groups(project: Project, text_bytes: int) -> list[str]:
         with connection.cursor() as cursor:
             cursor.execute(PASSAGES, [passages.USUAL, project.pk])
             return [group for group, count in cursor.fetchall() for _ in range(count)]
-    texts = project.texts.values_list("group", "text")
-    return [
-        group for group, _ in {(group, part) for group, text in texts for part in passages.cut(text, passages.USUAL)}
-    ]
+    found: dict[str, str] = {}  # a passage is of the first text that has it
+    for group, text in project.texts.order_by("pk").values_list("group", "text"):
+        for part in passages.cut(text, passages.USUAL):
+            found.setdefault(part, group)
+    return list(found.values())
 
 
 def _prompt_groups(project: Project, items: int) -> list[str]:
     asked = Item.objects.filter(project=project)
     if items > EXACT:
         return [""] * items
-    seen = {
-        (str(prompt), str(context), group) for prompt, context, group in asked.values_list("prompt", "context", "group")
-    }
-    return [group for _, _, group in seen]
+    joined = freezing.joined(asked)
+    return list({(str(item.prompt), str(item.context)): joined.of(item.group) for item in asked}.values())
 
 
 def _to_train_on(groups: list[str]) -> int:

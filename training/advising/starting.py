@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from django.db import transaction
+from django.utils.translation import gettext
+
 from annotation.models import Project
 from training import freezing, launching
 from training.advising.advice import Advice, Experiment
@@ -19,7 +22,9 @@ def method_named(advice: Advice, name: str, kind: str = "") -> Method:
     found = [method for method in advice.methods if method.name == name and kind in ("", method.kind)]
     if not found:
         names = ", ".join(dict.fromkeys(method.name for method in advice.methods))
-        raise CannotStart(f"There is no trainer “{name}” here. There are: {names}.")
+        raise CannotStart(
+            gettext("There is no trainer “%(name)s”. There are: %(trainers)s.") % {"name": name, "trainers": names}
+        )
     return found[0]
 
 
@@ -41,14 +46,10 @@ def start(*, project: Project, method: Method, actor: User | None = None) -> Run
 
 
 def compare(*, project: Project, experiment: Experiment, actor: User | None = None) -> list[Run]:
-    """Launches both methods on one snapshot, with one seed; both or none. Raises CannotStart."""
+    """Launches both methods on one snapshot, with one seed; both or, whatever fails, none. Raises CannotStart."""
     snapshot = _frozen(project, experiment.kind, actor)
-    first = _launched(project, experiment.first, snapshot, actor)
-    try:
-        return [first, _launched(project, experiment.second, snapshot, actor)]
-    except CannotStart:
-        launching.cancel(run=first, actor=actor)
-        raise
+    with transaction.atomic():
+        return [_launched(project, method, snapshot, actor) for method in (experiment.first, experiment.second)]
 
 
 def _launched(project: Project, method: Method, snapshot: Snapshot, actor: User | None) -> Run:

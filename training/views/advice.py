@@ -90,5 +90,5 @@ def _named(request: ProjectRequest) -> tuple[str, str]:
 
 
 def _refused(request: ProjectRequest, slug: str, wrong: Exception) -> HttpResponse:
-    messages.error(request, f"{wrong} {gettext('Nothing was launched.')}")
+    messages.error(request, " ".join([str(wrong), gettext("Nothing was launched.")]))
     return redirect("advice", slug=slug)

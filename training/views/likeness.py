@@ -15,7 +15,7 @@ from django.utils.translation import gettext, ngettext
 
 from annotation.models import Item
 from annotation.requests import ProjectRequest
-from training import grouping, likening
+from training import grouping, likening, nearing
 from training.answering import NoAnswer
 from training.reporting import picturing
 from webapp.people.permitting import project
@@ -36,19 +36,29 @@ class Cluster:
 
     items: list[Item]
     cosine: float
+    is_large: bool = False  # more than is grouped unless somebody ticks it
 
     @property
     def are_one(self) -> bool:
         return len({item.group for item in self.items}) == 1
 
+    @property
+    def ids(self) -> str:
+        """What its tick sends: these items and no others, whatever comes in meanwhile."""
+        return ",".join(str(item.pk) for item in self.items)
+
 
 @project("manage")
 def similar(request: ProjectRequest, slug: str) -> HttpResponse:
+    if request.method == "POST":
+        _act(request)
+        kept = {name: request.POST[name] for name in ("model", "threshold") if request.POST.get(name)}
+        return redirect(f"{reverse('similar', args=[slug])}?{urlencode(kept)}")
     items = list(Item.objects.filter(project=request.project).order_by("position")[: MOST + 1])
-    asked = request.POST if request.method == "POST" else request.GET
+    asked = request.GET
     context: dict[str, Any] = {
         "project": request.project, "enough": len(items) > 1, "most": MOST, "left_out": len(items) > MOST,
-        "models": [], "threshold": likening.THRESHOLD, "ref": "",
+        "models": [], "threshold": likening.THRESHOLD, "ref": "", "last": grouping.last(request.project),
     }  # fmt: skip
     items = items[:MOST]
     if len(items) < 2:
@@ -70,7 +80,7 @@ def similar(request: ProjectRequest, slug: str) -> HttpResponse:
 def _compared(
     request: ProjectRequest, items: list[Item], ref: str, threshold: float, context: dict[str, Any]
 ) -> HttpResponse:
-    """The page for one model: further on with reading, or what was found, or what was asked for is done."""
+    """The page for one model: further on with reading, or what was found."""
     texts = [likening.text_of(item) for item in items]
     here = f"{reverse('similar', args=[request.project.slug])}?{urlencode({'model': ref, 'threshold': threshold})}"
     try:
@@ -85,11 +95,9 @@ def _compared(
         response["Refresh"] = f"0; url={here}"
         return response
     known = vectors.of(texts)
-    clusters = _clusters(items, likening.pairs(known, threshold))
-    topics = likening.suggestions(items, known)
-    if request.method == "POST":
-        _act(request, clusters, topics)
-        return redirect(here)
+    alike = nearing.compare(known, threshold)
+    clusters = _clusters(items, alike)
+    topics = nearing.suggestions(items, known)
     loose = [cluster for cluster in clusters if not cluster.are_one]
     return render(
         request,
@@ -98,41 +106,51 @@ def _compared(
         | {
             "compared": True, "items": len(items), "clusters": clusters[:SHOWN], "more": max(0, len(clusters) - SHOWN),
             "loose": len(loose), "topics": topics[:SHOWN], "more_topics": max(0, len(topics) - SHOWN),
-            "has_topics": any(item.topic for item in items), "picture": _picture(likening.nearest(known), threshold),
-            "here": here, **_around(request.GET.get("item", ""), items, known),
+            "has_topics": any(item.topic for item in items), "picture": _picture(alike.nearest, threshold),
+            "most_grouped": nearing.most_grouped(len(items)), **_around(request.GET.get("item", ""), items, known),
         },
     )  # fmt: skip
 
 
-def _act(request: ProjectRequest, clusters: Sequence[Cluster], topics: Sequence[likening.Suggestion]) -> None:
-    """Groups the clusters, or names the topics, that were ticked; what was ticked and is not there any more is not done."""
-    ticked = set(request.POST.getlist("one"))
-    if request.POST.get("do") == "group":
-        together = [cluster.items for cluster in clusters if str(cluster.items[0].pk) in ticked]
+def _act(request: ProjectRequest) -> None:
+    """Groups the sets, or names the topics, that were ticked, just as they were shown; or undoes the last grouping."""
+    ticked, do = request.POST.getlist("one"), request.POST.get("do")
+    if do == "group":
+        together = [[pk for text in one.split(",") for pk in _ids(text)] for one in ticked]
         count = grouping.group(project=request.project, together=together, actor=request.user)
         said = ngettext(
             "%(n)s item came into another group. Snapshots that are frozen stay as they are.",
             "%(n)s items came into another group. Snapshots that are frozen stay as they are.",
             count,
         )
-    elif request.POST.get("do") == "topics":
-        chosen = {one.item.pk: one.topic for one in topics if str(one.item.pk) in ticked}
-        count = grouping.name_topics(project=request.project, topics=chosen, actor=request.user)
+    elif do == "topics":
+        topics = {pk: topic for one in ticked for text, _, topic in [one.partition(" ")] for pk in _ids(text)}
+        count = grouping.name_topics(project=request.project, topics=topics, actor=request.user)
         said = ngettext("%(n)s item got a topic.", "%(n)s items got a topic.", count)
+    elif do == "undo":
+        entry = next(iter(_ids(request.POST.get("entry", ""))), 0)
+        count = grouping.undo(project=request.project, entry=entry, actor=request.user)
+        said = ngettext(
+            "%(n)s item is back in the group that it was in.",
+            "%(n)s items are back in the groups that they were in.",
+            count,
+        )
     else:
         return
     messages.success(request, said % {"n": number(count)})
 
 
-def _clusters(items: Sequence[Item], alike: Sequence[likening.Pair]) -> list[Cluster]:
+def _ids(text: str) -> list[int]:
+    """One number, or none where the text is none that the database knows."""
+    return [int(text)] if text.isascii() and text.isdigit() and len(text) < 19 else []
+
+
+def _clusters(items: Sequence[Item], alike: nearing.Alike) -> list[Cluster]:
     """With the highest cosine within each; those first that a split could still tear apart."""
-    best: dict[int, float] = {}
-    for pair in alike:
-        for place in (pair.first, pair.second):
-            best.setdefault(place, pair.cosine)  # nearest first
+    most = nearing.most_grouped(len(items))
     found = [
-        Cluster([items[place] for place in places], max(best[place] for place in places))
-        for places in likening.clusters(alike)
+        Cluster([items[place] for place in places], max(alike.nearest[place] for place in places), len(places) > most)
+        for places in alike.sets
     ]
     return sorted(found, key=lambda cluster: (cluster.are_one, -cluster.cosine))
 
@@ -144,7 +162,7 @@ def _around(wanted: str, items: Sequence[Item], vectors: np.ndarray) -> dict[str
     place = next((place for place, item in enumerate(items) if wanted in (item.key, str(item.pk))), None)
     if place is None:
         return {"wanted": wanted, "unknown": True}
-    near = [(items[one.second], one.cosine) for one in likening.neighbours(vectors, place, NEIGHBOURS)]
+    near = [(items[one.second], one.cosine) for one in nearing.neighbours(vectors, place, NEIGHBOURS)]
     return {"wanted": items[place].key, "around": items[place], "near": near}
 
 

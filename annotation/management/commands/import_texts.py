@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import transaction
 
 from annotation import documents, importing, texts
 from annotation.formats import encodings
@@ -43,10 +42,8 @@ class Command(BaseCommand):
             how = documents.How(
                 encodings.known(options["encoding"]), options["each_line"], importing.mapping_from(options["map"])
             )
-            with transaction.atomic():
-                names = [Path(name).name for name in options["path"]]
-                batch = texts.begin(project=project, sources=_opened(paths), names=names, actor=None)
-                counts = texts.import_texts(project=project, sources=_opened(paths), how=how, actor=None, batch=batch)
+            names = [Path(name).name for name in options["path"]]
+            counts = texts.take(project=project, sources=lambda: _opened(paths), names=names, how=how, actor=None)
         except (ImportRefused, Problem) as refusal:
             problems = refusal.problems if isinstance(refusal, ImportRefused) else [refusal]
             raise CommandError("\n".join([*map(str, problems), "Nothing was imported."])) from None
