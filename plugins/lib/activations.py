@@ -28,7 +28,7 @@ Padded = Callable[[Sequence[Key]], Inputs]
 
 
 class Room(NamedTuple):
-    """How large the states of some sequences are, and why they are not kept where they are not."""
+    """How large the states of some sequences are, in bytes, and why they are not kept where they are not."""
 
     size: int
     why_not: str
@@ -97,9 +97,6 @@ class Activations:
                 raise OSError("the kept states end before their sequence does: something cut their file")
             view, at = view[read:], at + read
         return torch.frombuffer(wanted, dtype=torch.float32).view(len(key), self._width)
-
-    def __contains__(self, key: Key) -> bool:
-        return key in self._places
 
     def close(self) -> None:
         """Gives the room back."""

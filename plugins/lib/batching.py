@@ -14,6 +14,7 @@ T = TypeVar("T")
 Size = Any  # an int of tokens, or what `cost` understands (plugins.lib.sharing.Length)
 Lengths = Mapping[Hashable, Size]
 Cost = Callable[[Collection[Size]], float]
+NO_BUDGET = 10**9  # tokens: rows alone bound a batch
 
 
 def padded(lengths: Collection[int]) -> int:

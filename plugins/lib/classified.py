@@ -22,6 +22,9 @@ PICTURED = 20  # classes in the picture; of more, those most often confused
 LISTED = 200  # classes in the table
 FEW_GROUPS = 8  # below, rows are drawn instead of groups: so few give no interval
 SHARE = 0.95
+DRAWN_AT_ONCE = 2_000_000  # counts of a bootstrap, 8 bytes each
+FEATURES, WEIGHTS = 200_000, 10**8  # words and pairs in the baseline; its weights, 8 bytes each
+PASSES = 5 * 10**7  # texts times classes that it goes through
 LEAST = 1e-12  # probability that a loss is taken of at the least
 Numbers = dict[str, float | None]
 
@@ -99,9 +102,9 @@ def numbers(
         return {}
     predicted = likeliest(shares, labels)
     found = scores(truth, predicted)
-    units = _units(groups)
+    drawn = units(groups)
     right = [float(a == b) for a, b in zip(truth, predicted, strict=True)]
-    accuracy, f1 = interval(right, [1.0] * len(right), units), f1_interval(truth, predicted, units)
+    accuracy, f1 = interval(right, [1.0] * len(right), drawn), f1_interval(truth, predicted, drawn)
     return {
         "accuracy/model": found.accuracy,
         "accuracy/model/low": accuracy.low,
@@ -128,15 +131,28 @@ def commonest(labels: Sequence[str]) -> str:
 
 
 def by_words(texts: Sequence[str], labels: Sequence[str], asked: Sequence[str]) -> list[str] | None:
-    """What a linear SVM over TF-IDF of words and pairs of words says of the asked texts; None where no text has a word.
+    """What a linear SVM over TF-IDF of words and pairs of words says of the asked texts; None where no text has a word, or
+    where it would take hours (`words_take_long`).
 
-    The classical baseline (Wang & Manning 2012 on how strong it is), with scikit-learn's defaults otherwise.
+    The classical baseline (Wang & Manning 2012 on how strong it is), with scikit-learn's defaults, but for the bound on the
+    features: the commonest are kept, for the weights are a number for each of them and each class.
     """
+    known = set(labels)
+    if len(known) < 2:
+        return [labels[0]] * len(asked)
+    if words_take_long(len(texts), len(known)):
+        return None
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline
     from sklearn.svm import LinearSVC
 
-    words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+")  # noqa: S106 - no password
+    most = min(FEATURES, WEIGHTS // len(known))
+    words = TfidfVectorizer(
+        ngram_range=(1, 2),
+        sublinear_tf=True,
+        token_pattern=r"\w+",  # noqa: S106 - no password
+        max_features=most,
+    )
     try:
         return [str(label) for label in make_pipeline(words, LinearSVC()).fit(texts, labels).predict(asked)]
     except ValueError as error:
@@ -145,9 +161,15 @@ def by_words(texts: Sequence[str], labels: Sequence[str], asked: Sequence[str]) 
         raise
 
 
-def _units(groups: Sequence[Hashable]) -> list[str]:
+def words_take_long(texts: int, classes: int) -> bool:
+    """The SVM goes through all texts for one class after the other."""
+    return texts * classes > PASSES
+
+
+def units(groups: Sequence[Hashable]) -> list[str]:
     """What a bootstrap draws: groups, or the rows themselves where there are too few groups."""
-    return [str(group) for group in groups] if len(set(groups)) >= FEW_GROUPS else list(map(str, range(len(groups))))
+    few = len(set(groups)) < FEW_GROUPS
+    return [f"{group}/{place}" if few else str(group) for place, group in enumerate(groups)]
 
 
 def f1_interval(
@@ -167,8 +189,12 @@ def f1_interval(
         held[0, place, classes[true]] += true == said
         held[1, place, classes[true]] += 1
         held[2, place, classes[said]] += 1
-    times = np.random.default_rng(seed).multinomial(len(places), [1 / len(places)] * len(places), size=DRAWS)
-    low, high = np.quantile(_macro_f1(*(times @ held)), [(1 - SHARE) / 2, (1 + SHARE) / 2])
+    rng, even, found = np.random.default_rng(seed), [1 / len(places)] * len(places), []
+    block = max(1, DRAWN_AT_ONCE // len(places))  # a draw is a count for each unit
+    for start in range(0, DRAWS, block):
+        times = rng.multinomial(len(places), even, size=min(block, DRAWS - start))
+        found.append(_macro_f1(*(times @ held)))
+    low, high = np.quantile(np.concatenate(found), [(1 - SHARE) / 2, (1 + SHARE) / 2])
     return float(low), float(high)
 
 

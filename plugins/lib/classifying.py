@@ -5,6 +5,7 @@ the outputs of the last layer, whose rows share nothing, so one matrix holds all
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ from plugins.lib.devices import choose_device
 from plugins.lib.encoding import Encoded, Keep, has_own_pad, pad
 from plugins.lib.policies import PAD, set_dropout
 from plugins.lib.settings import Lora
-from plugins.lib.verbs import LONGEST, EncoderModel
+from plugins.lib.verbs import EncoderModel, readable
 from plugins.lib.weights import check_folder, loading
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 SETTINGS = "feinschliff-classifier.json"
 TOKENS = 8192  # padded tokens that go through the model at once where nothing is learned
-HEAD_SPREAD = 0.02  # of a fresh head's weights, where the base says nothing
+HEAD_SPREAD = 0.02  # of a fresh head's weights, where the base says nothing: BERT's (Devlin et al. 2019)
 Loaded = Any  # transformers' models and tokenizers, which carry no usable types
 Prompt = str | list[dict[str, str]]
 
@@ -101,7 +102,7 @@ class Classifier:
         model.config.pad_token_id = tokenizer.pad_token_id
         heads = _fresh_head(model, len(names), seed)
         set_dropout(model, dropout)
-        longest = int(getattr(model.config, "max_position_embeddings", LONGEST) or LONGEST)
+        longest = readable(model)
         return cls(
             add_lora(model, lora or Lora(), task="SEQ_CLS", train_too=heads),
             tokenizer,
@@ -122,21 +123,27 @@ class Classifier:
         whole = self._tokens(texts)
         found = []
         for text, ids in zip(texts, whole, strict=True):
-            kept = ids[:-1] if end and ids[-1:] == end else ids  # tokenizers that set EOS themselves
+            ends = ids[-1:] == end  # some tokenizers set EOS themselves
+            kept = ids[:-1] if ends else ids
             room = self.max_length - len(end)
             if cut := len(kept) > room:
-                kept = self._tokens([text], truncation=True, max_length=room)[0]
+                ids = self._tokens([text], truncation=True, max_length=room + ends)[0]
+                kept = ids[:-1] if ends else ids
             kept = [*kept, *end] or [self.tokenizer.pad_token_id]
             found.append(Encoded(kept, [0] * len(kept), cut=cut))
         return found
 
     def _tokens(self, texts: Sequence[str], **cutting: Any) -> list[list[int]]:  # noqa: ANN401
+        if not texts:
+            return []
+        theirs = (
+            self.tokenizer.truncation_side
+        )  # `embed` cuts with this tokenizer too, and is to give what the base would
         self.tokenizer.truncation_side = "right" if self.keep == "start" else "left"
-        return (
-            self.tokenizer(list(texts), split_special_tokens=True, verbose=False, **cutting)["input_ids"]
-            if texts
-            else []
-        )
+        try:
+            return self.tokenizer(list(texts), split_special_tokens=True, verbose=False, **cutting)["input_ids"]
+        finally:
+            self.tokenizer.truncation_side = theirs
 
     def inputs(self, sequences: Sequence[Encoded]) -> dict[str, "torch.Tensor"]:
         """What the model's forward takes: ids and mask, right-padded, shape (sequences, longest)."""
@@ -147,7 +154,7 @@ class Classifier:
         return self.of_task(self.model(**self.inputs(sequences)).logits, task)
 
     def of_task(self, numbers: "torch.Tensor", task: str = "") -> "torch.Tensor":
-        """The task's columns of all outputs, float32."""
+        """The task's columns of all outputs: (sequences, all outputs) to (sequences, classes), float32."""
         first, last = self._places[task]
         return numbers[:, first:last].float()
 
@@ -203,7 +210,9 @@ class Classifier:
 
     @property
     def trunk(self) -> Loaded:
-        """The base without the head: transformers' own module, inside adapters where there are some."""
+        """The base without the head: transformers' own module, inside adapters where there are some. Its last hidden states
+        have the shape (sequences, longest, width).
+        """
         return (self.model.get_base_model() if has_lora(self.model) else self.model).base_model
 
     def melt(self) -> None:
@@ -241,27 +250,44 @@ def open_classifier(folder: Path) -> Classifier:
 
 
 def outputs(labels: Mapping[str, Sequence[str]]) -> list[str]:
-    """The names of all outputs in order: the classes of one task, or `task/class`. NeedsNotMet for fewer than two classes."""
+    """The names of all outputs in order: the classes of one task, or `task/class`.
+
+    NeedsNotMet for fewer than two classes, and where two outputs would have the same name.
+    """
     for task, names in labels.items():
         if len(set(names)) < 2 or len(set(names)) < len(names):
             where = f"the task {task!r}" if task else "the labels"
             raise NeedsNotMet(f"{where}: two different classes at least are needed, each named once; got {list(names)}")
-    return [name if len(labels) == 1 else f"{task}/{name}" for task, names in labels.items() for name in names]
+    found = [name if len(labels) == 1 else f"{task}/{name}" for task, names in labels.items() for name in names]
+    if twice := [name for name, count in Counter(found).items() if count > 1]:
+        raise NeedsNotMet(
+            f"task and class together make the same name more than once: {twice[:5]}. Rename a task or a class that has a / in it"
+        )
+    return found
 
 
 def _fresh_head(model: Loaded, width: int, seed: int) -> list[str]:
-    """Draws the last layer anew; returns the names of the parts beside the trunk, which are fresh on most bases."""
+    """Draws the last layer anew, and of a base that is a classifier itself all of its head (RoBERTa's has a layer before).
+
+    Returns the names of the parts beside the trunk, which are fresh on most bases.
+    """
     import torch
 
-    head = [one for one in model.modules() if isinstance(one, torch.nn.Linear) and one.out_features == width][-1]
+    parts = {name: part for name, part in model.named_children() if name != model.base_model_prefix}
+    layers = [one for one in model.modules() if isinstance(one, torch.nn.Linear) and one.out_features == width][-1:]
+    if any("ForSequenceClassification" in name for name in model.config.architectures or []):
+        layers = [one for part in parts.values() for one in part.modules()]
     spread = float(getattr(model.config, "initializer_range", HEAD_SPREAD) or HEAD_SPREAD)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        head.weight.copy_(torch.randn(head.weight.shape, generator=generator) * spread)
-        if head.bias is not None:
-            head.bias.zero_()
-    parts = [(name, part) for name, part in model.named_children() if name != model.base_model_prefix]
-    return [name for name, part in parts if any(True for _ in part.parameters())]
+        for layer in layers:
+            if isinstance(layer, torch.nn.Linear):
+                layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator) * spread)
+                if layer.bias is not None:
+                    layer.bias.zero_()
+            elif hasattr(layer, "reset_parameters"):  # norms
+                layer.reset_parameters()
+    return [name for name, part in parts.items() if any(True for _ in part.parameters())]
 
 
 def _reads_its_end(folder: Path) -> bool:

@@ -11,13 +11,13 @@ list, with weights, moments, schedule and random state put back.
 
 import json
 import math
-import random
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from feinschliff import Run
+from plugins.lib.feeding import bucketed
 from plugins.lib.policies import Policy
 from plugins.lib.settings import Optimizer
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 CHECKPOINT_EVERY_S = 120
 RECENT, CURVE = 50, 200  # losses behind `recent`; points of a curve
 GLANCE = 128  # held-out rows behind the curves; all of them are measured at the ends
-BUCKET = 16  # batches among which rows are sorted by length
 PLACE, THEIRS = "place.json", "hugging-face"
 Trainer = Any  # transformers' Trainer and its descendants
 Numbers = dict[str, float]
@@ -209,17 +208,8 @@ def order(lengths: Sequence[int], *, batch: int, epochs: int, seed: int) -> list
     Every epoch is shuffled, cut into buckets of 16 batches, each sorted by length, and its batches are shuffled again:
     little padding, and batches that are still drawn by chance. Equal seeds give equal orders.
     """
-    found: list[int] = []
-    for epoch in range(epochs):
-        rng = random.Random(f"{seed}/{epoch}")  # noqa: S311 - an order, not a secret
-        places = rng.sample(range(len(lengths)), len(lengths))
-        batches: list[list[int]] = []
-        for start in range(0, len(places), batch * BUCKET):
-            bucket = sorted(places[start : start + batch * BUCKET], key=lambda place: lengths[place])
-            batches += [bucket[first : first + batch] for first in range(0, len(bucket), batch)]
-        rng.shuffle(batches)
-        found += [place for one in batches for place in one]
-    return found
+    found = bucketed(lengths, tokens=0, rows=batch, epochs=epochs, seed=seed)
+    return [place for one in found for place in one]
 
 
 def chosen_rate(

@@ -22,7 +22,7 @@ MANY_TIES = 1e-9
 
 @dataclass(frozen=True)
 class Labelled:
-    """A text and its classes' shares of the votes, which add up to 1."""
+    """A text and its classes' shares of the votes, which add up to 1; `votes` is how many labels of people they are."""
 
     prompt: Prompt
     shares: Mapping[str, float]
@@ -30,6 +30,7 @@ class Labelled:
     group: str
     task: str
     item: str
+    votes: int = 1
 
     @property
     def label(self) -> str | None:
@@ -42,12 +43,14 @@ class Labelled:
 @dataclass
 class Lessons:
     """What there is to learn from and to measure on. `classes` are in the order of the outputs; `counts` says what was left
-    out and why, by the names of a run's numbers."""
+    out and why, by the names of a run's numbers. `agreement`: of the held-out texts that several people labelled, evenly split
+    ones too, the mean share of the labels that is the majority's; None where there is no such text."""
 
     train: list[Labelled]
     heldout: list[Labelled]
     classes: list[str]
     counts: Counter[str] = field(default_factory=Counter)
+    agreement: float | None = None
 
     @property
     def truth(self) -> list[str]:
@@ -78,6 +81,7 @@ def read(rows: Sequence[Mapping[str, Any]], counts: Literal["judgement", "item"]
                 group=group_of(dict(some[0])),
                 task=task,
                 item=str(some[0].get("item") or ""),
+                votes=len(some),
             )
         )
     return found
@@ -89,7 +93,8 @@ def lessons(
     """The rows of one task, checked. NeedsNotMet says what cannot be learned from, and what to do about it.
 
     `rare` is about classes of a single training row and of none: `refuse` them; `keep` the single rows in training and measure
-    on neither; `leave-out` both everywhere.
+    on neither; `leave-out` both everywhere. A text is learned from and measured on only where the class that most people gave
+    it can be; then votes for other classes that cannot be are left out.
     """
     where = f" of the task {task!r}" if task else ""
     _check_texts([*train, *heldout], where)
@@ -102,18 +107,22 @@ def lessons(
         _refuse(lonely, unknown, where)
     counts: Counter[str] = Counter()
     known = set(rows_of) - (set(lonely) if rare == "leave-out" else set())
-    measured = known - set(lonely)
-    kept = [one for row in train if (one := _among(row, known))]
+    kept = [one for row in train if (row.label is None or row.label in known) and (one := _among(row, known))]
+    known &= {name for row in kept for name in row.shares}
     if len(known) < 2:
         raise NeedsNotMet(
             f"all {len(kept)} texts{where} have the label {next(iter(known or rows_of))!r}: a classifier needs two classes at "
             "least. Label some texts that belong elsewhere"
         )
-    judged = [one for row in heldout if set(row.shares) & measured and (one := _among(row, known))]
-    told = [row for row in judged if row.label in measured]
+    told = [one for row in heldout if row.label in known - set(lonely) and (one := _among(row, known))]
     counts["rows/left-out"] = len(train) - len(kept)
     counts["rows/not-measured"] = len(heldout) - len(told)
-    return Lessons(kept, told, sorted(known), counts)
+    return Lessons(kept, told, sorted(known), counts, _agreement(heldout))
+
+
+def _agreement(rows: Sequence[Labelled]) -> float | None:
+    found = [max(row.shares.values()) for row in rows if row.votes > 1]
+    return sum(found) / len(found) if found else None
 
 
 def _among(row: Labelled, known: set[str]) -> Labelled | None:

@@ -26,7 +26,8 @@ class Hidden(NamedTuple):
 
 @dataclass(frozen=True)
 class Masker:
-    """How texts are hidden. `ordinary` are the tokens that may stand in for another: all but the special ones.
+    """How texts are hidden. `ordinary` are the tokens that may stand in for another: all but the special ones; `mean_span` is
+    in words.
 
     Devlin et al. 2019, section 3.1: of the hidden tokens `as_mask` are shown as the mask token, `as_another` as one drawn by
     chance, the others as they are.
@@ -48,8 +49,9 @@ class Masker:
     def hide(self, ids: Sequence[int], words: Sequence[int], seen: int, rng: random.Random) -> Hidden:
         """Hides `share` of the tokens from `seen` on, at least one; ValueError where there is none.
 
-        In expectation it is the share: its fraction of a token is drawn, and so is whether the last word, which would go
-        beyond it, still is hidden.
+        In expectation it is the share, of texts that are long enough: its fraction of a token is drawn, and so is whether the
+        last word, which would go beyond it, still is hidden. The first word drawn is always hidden whole, so that of a text of
+        few words more than the share is.
         """
         free = range(seen, len(ids))
         if not free:

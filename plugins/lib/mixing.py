@@ -8,12 +8,11 @@ all that a run has to remember.
 
 import heapq
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
 from plugins.lib.prompts import permutation
 
-T = TypeVar("T")
 Mix = Literal["size", "temperature", "equal", "weights"]
 _WEIGHT = re.compile(r"\s*(.+?)\s*=\s*(\d+(?:\.\d+)?)\s*")
 
@@ -147,12 +146,6 @@ def steps(draws: Sequence[Draw], rows: int) -> list[Sequence[Draw]]:
     if len(cuts) > 1 and len(draws) - cuts[-1] < rows / 2:
         cuts.pop()
     return [draws[start:end] for start, end in zip(cuts, [*cuts[1:], len(draws)], strict=True)]
-
-
-def realised(steps_taken: Sequence[Sequence[T]], task: Callable[[T], str]) -> dict[str, float]:
-    """Task -> share of the rows that these steps learn from."""
-    names = [task(row) for step in steps_taken for row in step]
-    return {name: names.count(name) / len(names) for name in sorted(set(names))}
 
 
 def fit(counts: Mapping[str, int], shares: Mapping[str, float]) -> float:

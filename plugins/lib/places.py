@@ -16,7 +16,8 @@ Loaded = Any  # transformers' and peft's models, which carry no usable types
 def logits_at(
     model: Loaded, inputs: Mapping[str, "torch.Tensor"], places: "torch.Tensor"
 ) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """Logits at `places` (guesses, 2: row and token), of shape (guesses, vocabulary), and each row's first hidden state.
+    """Logits at `places` (guesses, 2: row and token), of shape (guesses, vocabulary), and each row's first hidden state,
+    (rows, width). `inputs` are the model's: `input_ids`, `attention_mask` and the like, each (rows, longest).
 
     With gradients. A hook hands the model's own head the hidden states of those places as one sequence, so whatever it does to
     logits (scaling, caps) is done; heads of transformers work on each token by itself. `model` is a masked or a causal language

@@ -122,6 +122,7 @@ def reciprocal(ranks: Sequence[int]) -> list[float]:
 
 
 def mean(values: Sequence[float]) -> float | None:
+    """None where there are none."""
     return sum(values) / len(values) if values else None
 
 

@@ -58,11 +58,14 @@ class Steps(Generic[T]):
         *,
         rate: float,
         scales: Mapping[str, float] | None = None,
+        keep: bool = True,
     ) -> None:
         """`model` is a torch module, of which the parameters that ask for gradients are trained; `rate` is the peak.
 
-        `scales` says by name which parameters take smaller steps: the share of the rate that is theirs.
+        `scales` says by name which parameters take smaller steps: the share of the rate that is theirs. Without `keep` no
+        checkpoint is written, and none resumed from.
         """
+        self.keep = keep
         self.run, self.model, self.plan, self.settings, self.rate = run, model, plan, settings, rate
         self.total, self.step = len(plan.batches), 0
         self.untrained: dict[str, Any] = {}
@@ -115,13 +118,10 @@ class Steps(Generic[T]):
                 value += loss.item()
                 loss.backward()
         value = ranks.total(self.run, value)
-        if not math.isfinite(value):
-            raise FloatingPointError(
-                f"the loss became {value} at step {self.step + 1} of {self.total}: take a lower learning_rate "
-                f"(it was {self.rate:g}) or a smaller max_grad_norm"
-            )
+        self._check("loss", value)
         ranks.add_gradients(self.run, self.weights)
-        torch.nn.utils.clip_grad_norm_(self.weights, self.settings.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.weights, self.settings.max_grad_norm)
+        self._check("gradient", float(norm))  # clipped to nothing, an infinite one makes weights that are no numbers
         self.optimizer.step()
         self.step += 1
         self.losses = [*self.losses[-(RECENT - 1) :], value]
@@ -129,6 +129,13 @@ class Steps(Generic[T]):
             rate = max(group["lr"] for group in self.optimizer.param_groups)
             recent = sum(self.losses[-10:]) / len(self.losses[-10:])
             self.run.log(self.step, **{"loss/train": recent, "learning-rate": rate})
+
+    def _check(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"the {what} became {value} at step {self.step + 1} of {self.total}: take a lower learning_rate "
+                f"(it was {self.rate:g}) or a smaller max_grad_norm"
+            )
 
     def recent(self) -> float:
         """Mean loss of the last 50 steps."""
@@ -138,13 +145,13 @@ class Steps(Generic[T]):
         return {sum(len(epoch) for epoch in self.plan.epochs[: n + 1]) for n in range(len(self.plan.epochs) - 1)}
 
     def _save(self) -> None:
-        if self.run.rank == 0:
+        if self.keep and self.run.rank == 0:
             with self.run.checkpoint() as folder:
                 place = {"step": self.step, "untrained": self.untrained, "losses": self.losses}
                 save_state(folder, self.trained, {"optimizer": self.optimizer}, place)
 
     def _resume(self) -> bool:
-        folder = self.run.last_checkpoint
+        folder = self.run.last_checkpoint if self.keep else None
         if folder is None:
             return False
         place = load_state(folder, self.trained, {"optimizer": self.optimizer})

@@ -5,6 +5,7 @@ filling parts up with the next text (Liu et al. 2019, section 4.2, DOC-SENTENCES
 """
 
 import re
+from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from feinschliff.rows import group_of
 LONGEST_WORD = 10  # tokens; scripts without spaces have "words" as long as a sentence, which are taken in pieces
 SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’»)]*\s+|(?<=[。！？])|\n\s*\n")  # what stands between two sentences
 REPLACED = "\ufffd"  # what stands where bytes could not be read
+Tokens = Sequence[int]  # kept as arrays: four bytes a token, where a list of numbers takes up to forty
 Tokenizer = Any  # transformers' tokenizers carry no usable types
 
 
@@ -26,8 +28,8 @@ class Part(NamedTuple):
     `last` is its last part.
     """
 
-    ids: list[int]
-    words: list[int]
+    ids: Tokens
+    words: Tokens
     seen: int
     text: str
     group: str
@@ -71,11 +73,11 @@ def parts_of(text: str, tokenizer: Tokenizer, *, room: int, overlap: int = 0, gr
         return_offsets_mapping=tokenizer.is_fast,
         verbose=False,
     )
-    ids = list(read["input_ids"])
+    ids = array("I", read["input_ids"])
     if not ids:
         return []
     starts = [start for start, _ in read["offset_mapping"]] if tokenizer.is_fast else list(range(len(ids)))
-    words = word_numbers(read.word_ids() if tokenizer.is_fast else None, starts, text)
+    words = array("I", word_numbers(read.word_ids() if tokenizer.is_fast else None, starts, text))
     overlap = min(overlap, room // 2)
     parts: list[Part] = []
     begin = new = 0  # the part's first token, and its first that no part before it had
@@ -88,7 +90,7 @@ def parts_of(text: str, tokenizer: Tokenizer, *, room: int, overlap: int = 0, gr
                 ids=ids[begin:end],
                 words=words[begin:end],
                 seen=new - begin,
-                text=text[after:until] if tokenizer.is_fast else tokenizer.decode(ids[new:end]),
+                text=text[after:until] if tokenizer.is_fast else tokenizer.decode(list(ids[new:end])),
                 group=group,
                 last=end == len(ids),
             )

@@ -21,6 +21,17 @@ BATCH = 32
 LONGEST = 2048
 
 
+def readable(model: Loaded, *, otherwise: int = LONGEST) -> int:
+    """How many tokens the model has positions for, special ones included; `otherwise` where it does not say.
+
+    RoBERTa and its kin count positions from the pad token's number on, so two of theirs are never used.
+    """
+    positions = int(getattr(model.config, "max_position_embeddings", 0) or otherwise)
+    table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
+    unused = getattr(table, "padding_idx", None)
+    return positions - (0 if unused is None else int(unused) + 1)
+
+
 class EncoderModel:
     """An encoder; `embed` is the mean over its last hidden states where the mask is 1."""
 
@@ -49,7 +60,7 @@ class EncoderModel:
 
     @property
     def _longest(self) -> int:
-        return min(int(getattr(self.body.config, "max_position_embeddings", LONGEST)), LONGEST)
+        return min(readable(self.body), LONGEST)
 
     def embed(self, texts: Sequence[str]) -> "np.ndarray":
         """Float32, shape (len(texts), width); texts beyond the model's length are cut."""

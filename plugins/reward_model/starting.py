@@ -12,6 +12,7 @@ from plugins.lib.adapters import add_lora, has_lora
 from plugins.lib.devices import choose_device
 from plugins.lib.encoding import has_own_pad
 from plugins.lib.policies import PAD, set_dropout
+from plugins.lib.verbs import readable
 from plugins.lib.weights import check_folder, loading
 from plugins.reward_model.config import RewardModelConfig
 from plugins.reward_model.model import RewardModel
@@ -44,9 +45,9 @@ def from_base(
     model.config.pad_token_id = tokenizer.pad_token_id
     head = _start_head(model, outputs.width, seed)
     set_dropout(model, config.dropout)
+    longest = readable(model, otherwise=config.max_length)
     model = add_lora(model, config, task="SEQ_CLS", train_too=[head])
     _freeze(model, config.freeze_layers)
-    longest = int(getattr(model.config, "max_position_embeddings", config.max_length) or config.max_length)
     return RewardModel(
         model,
         tokenizer,

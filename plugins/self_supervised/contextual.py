@@ -30,7 +30,7 @@ from plugins.self_supervised.gapped_measuring import (
 )
 from plugins.self_supervised.gapping import Arranged
 from plugins.self_supervised.infilling import SETTINGS, marked
-from plugins.self_supervised.rounds import Batch, rounds
+from plugins.self_supervised.rounds import Batch, remembered, rounds
 
 GLANCE = 64  # held-out texts behind the curves
 MEASURED = 512  # held-out texts that are measured at the ends
@@ -54,12 +54,12 @@ def train(run: Run) -> dict[str, Any]:
     steps = _steps(run, policy, examples, held)
     if not steps.work():
         return {}
-    run.state("evaluating", "held-out texts, after training")
-    numbers = _measured(run, held, steps.untrained) if held.plain else {}
     run.state("saving")
     policy.save(run.out / "model")
     settings = {"marks": names, "spans": examples.spans, "suffix_first": examples.asks_suffix_first}
     (run.out / "model" / SETTINGS).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    run.state("evaluating", "held-out texts, after training")
+    numbers = _measured(run, held, steps.untrained) if held.plain else {}
     told = {"steps": steps.total, "learning-rate": steps.rate, "loss/train": steps.recent()}
     return numbers | _counts(learned, heldout, held) | told
 
@@ -79,7 +79,11 @@ def with_adapters(model: Any, config: ContextualConfig, marks: list[int]) -> Any
 
 
 class Held:
-    """Held-out texts, and what is asked of them: their gaps, single words, and all of them from left to right."""
+    """Held-out texts, and what is asked of them: their gaps, single words, and all of them from left to right.
+
+    `gaps` hold one to eight words and `words` one, of texts with room for them; `plain` are all texts; `shown` are the gaps,
+    one a group, that are filled on the run's page.
+    """
 
     def __init__(self, examples: Examples) -> None:
         self.policy, self.marks = examples.policy, examples.marks
@@ -93,13 +97,14 @@ class Held:
         return {
             "both": judge(self.policy, answers(self.gaps, both=True)),
             "left": judge(self.policy, answers(self.gaps, both=False)),
-            "word/both": judge(self.policy, answers(self.words, both=True)),
+            "word/both": judge(self.policy, answers(self.words, both=True, end=[self.marks.end])),
             "word/left": judge(self.policy, answers(self.words, both=False)),
             "writing": judge(self.policy, self.plain),
             "filled": filled(self.policy, self.shown, self.marks),
         }
 
     def look(self) -> Numbers:
+        """The curves: the loss of a token in nats, on a few gaps and on a few whole texts."""
         few = self.gaps[:: max(1, len(self.gaps) // GLANCE)]
         plain = self.plain[:: max(1, len(self.plain) // GLANCE)]
         gaps = {"loss/heldout": mean(judge(self.policy, answers(few, both=True)))} if few else {}
@@ -111,8 +116,7 @@ def _steps(run: Run, policy: Policy, examples: Examples, held: Held) -> Steps[Ba
 
     config = run.config
 
-    def shown(batches: Sequence[Batch]) -> list[Arranged]:
-        return [examples.at(row) for batch in batches for row in batch]
+    shown = remembered(examples.at, config)
 
     def loss(batches: Sequence[Batch], tokens: float) -> torch.Tensor:
         logits, truth = forward(policy, shown(batches))
@@ -155,7 +159,7 @@ def _measured(run: Run, held: Held, untrained: dict[str, Any]) -> Numbers:
                 "loss, both sides",
                 "loss, left side alone",
                 "words right, both sides",
-                "words right, left side alone",
+                "begins with the word, left side alone",
             ],
             [
                 ["The base as it was", *_row(numbers, "untrained", "left-only-untrained")],

@@ -73,5 +73,5 @@ class ContextualConfig(Batches, Lora, Optimizer):
         default=8,
         ge=0,
         le=64,
-        description="Held-out texts whose gap is shown as the model fills it after training, beside from the left alone.",
+        description="Held-out texts whose gap is shown as filled before and after training, with both sides given.",
     )

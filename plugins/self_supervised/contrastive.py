@@ -6,6 +6,7 @@ Model and loss are sentence-transformers'; the steps are ours (`plugins.lib.step
 negatives in every row, draws its batches itself, and resumes to other numbers.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,19 +16,24 @@ from plugins.lib import retrieval
 from plugins.lib.hugging import chosen_rate
 from plugins.lib.stepping import Plan, Steps
 from plugins.self_supervised.contrastive_config import ContrastiveConfig
-from plugins.self_supervised.contrastive_examples import Example, batches, is_unsupervised, read
+from plugins.self_supervised.contrastive_examples import EVERY, Example, batches, is_unsupervised, read
 from plugins.self_supervised.contrastive_model import Embedder, check_dropout
 from plugins.self_supervised.contrastive_report import report
 
 MEASURED, GLANCE = 2000, 256  # held-out examples at the ends, and on the way
+MANY_ALONE = 0.1  # of the examples: more of them left out of every batch are worth a warning
 
 
 class Material(NamedTuple):
-    """The rows, what they give in the first epoch, and the task that is measured on held-out rows."""
+    """The rows, what they give in the first epoch, and the task that is measured on held-out rows.
+
+    `ranked` are the held-out examples with every lower-ranked answer, whatever `hard_negatives` is.
+    """
 
     rows: list[dict[str, Any]]
     examples: list[Example]
     heldout: list[Example]
+    ranked: list[Example]
     task: retrieval.Task
     left_out: dict[str, int]
     unsupervised: bool
@@ -53,9 +59,9 @@ def train(run: Run) -> dict[str, Any]:
     run.state("evaluating", "held-out retrieval, after training")
     embedder.model.eval()
     after = measured(embedder, material)
-    numbers = report(run, material.task, steps.untrained, after, _words(material), embedder.embed)
-    embedder.save(run.out / "model")
     speed = embedder.tokens / embedder.seconds if embedder.seconds else None
+    embedder.save(run.out / "model")
+    numbers = report(run, material.task, steps.untrained, after, _words(material), embedder.embed)
     sizes = [len(batch) for batch in steps.plan.batches]
     counts: dict[str, Any] = {
         "steps": steps.total,
@@ -68,6 +74,7 @@ def train(run: Run) -> dict[str, Any]:
         "groups/heldout": len(set(material.task.groups)),
     }
     numbers |= before_and_after(material, steps.untrained, after)
+    numbers |= alone(len(material.examples), sum(sizes) / config.epochs)
     return numbers | counts | {f"rows/{why}": count for why, count in material.left_out.items()}
 
 
@@ -75,6 +82,17 @@ def fuse(steps: Steps[Example]) -> None:
     """AdamW in one kernel: a fifth of its time on a CPU, where small encoders spend one part in fifteen on it."""
     for group in steps.optimizer.param_groups:
         group["fused"] = True
+
+
+def alone(examples: int, learned: float) -> dict[str, Any]:
+    """How many of an epoch's examples were left alone, of whom `learned` stood in a batch; a warning where they are many."""
+    numbers: dict[str, Any] = {"rows/alone-in-batch": examples - learned}
+    if examples - learned > MANY_ALONE * examples:
+        numbers["warning"] = (
+            f"Of {examples} examples {examples - learned:.0f} an epoch were not learned from: one class, group or text has more "
+            "rows than all others together, and two of one never stand in a batch. Give more of the others"
+        )
+    return numbers
 
 
 def gather(rows: list[dict[str, Any]], heldout: list[dict[str, Any]], config: ContrastiveConfig, seed: int) -> Material:
@@ -90,7 +108,8 @@ def gather(rows: list[dict[str, Any]], heldout: list[dict[str, Any]], config: Co
     texts = {text for example in found.examples for text in (example.anchor, example.positive, *example.negatives)}
     if len(texts) == 1 or (unsupervised and len({example.anchor for example in found.examples}) == 1):
         raise NeedsNotMet("all rows hold the same text: there is nothing to tell it apart from. Give different texts")
-    if len({example.apart for example in found.examples}) < 2 and not any(one.negatives for one in found.examples):
+    kinds = Counter(task for task, _ in {(example.task, example.apart) for example in found.examples})
+    if max(kinds.values()) < 2 and not any(one.negatives for one in found.examples):
         what = "class" if any("label" in row for row in rows) else "group"
         more = "" if what == "class" or config.apart == "text" else ", or set `apart` to 'text'"
         raise NeedsNotMet(
@@ -100,10 +119,11 @@ def gather(rows: list[dict[str, Any]], heldout: list[dict[str, Any]], config: Co
         raise NeedsNotMet(
             "texts without a partner are told by dropout alone what belongs together: set `dropout` above 0"
         )
-    other = read(heldout, hard=config.hard_negatives, apart=config.apart, seed=seed)
-    chosen = other.examples[:: max(1, -(-len(other.examples) // MEASURED))]
+    other = read(heldout, hard=EVERY, apart=config.apart, seed=seed)
+    ranked = other.examples[:: max(1, -(-len(other.examples) // MEASURED))]
+    chosen = [one._replace(negatives=one.negatives[: config.hard_negatives]) for one in ranked]
     left_out = {name: found.left_out[name] + other.left_out[name] for name in found.left_out | other.left_out}
-    return Material(rows, found.examples, chosen, _task(heldout, chosen, unsupervised), left_out, unsupervised)
+    return Material(rows, found.examples, chosen, ranked, _task(heldout, chosen, unsupervised), left_out, unsupervised)
 
 
 def _task(rows: Sequence[Mapping[str, Any]], examples: Sequence[Example], unsupervised: bool) -> retrieval.Task:
@@ -127,9 +147,13 @@ def halves(text: str) -> tuple[str, str]:
 def plan(run: Run, embedder: Embedder, material: Material) -> Plan[Example]:
     """Every epoch's batches beforehand, the loss, and the looks at held-out rows."""
     config: ContrastiveConfig = run.config
-    epochs = []
+    epochs, found = [], material.examples
+    paired_anew = any("label" in row for row in material.rows)  # of other rows every epoch has the same examples
     for epoch in range(config.epochs):
-        found = read(material.rows, hard=config.hard_negatives, apart=config.apart, seed=run.seed, epoch=epoch).examples
+        if epoch and paired_anew:
+            found = read(
+                material.rows, hard=config.hard_negatives, apart=config.apart, seed=run.seed, epoch=epoch
+            ).examples
         epochs.append(batches(found, most=config.batch_rows, seed=run.seed, epoch=epoch))
     if not any(epochs):
         raise NeedsNotMet(
@@ -168,7 +192,7 @@ def measured(embedder: Embedder, material: Material) -> dict[str, Any]:
         for batch in batches(material.heldout, most=config.batch_rows, seed=0, epoch=0):
             losses += embedder.loss(batch).item() * len(batch)
             rows += len(batch)
-    found: dict[str, Any] = {"loss": losses / rows if rows else None, "nearer": nearer(embedder, material.heldout)}
+    found: dict[str, Any] = {"loss": losses / rows if rows else None, "nearer": nearer(embedder, material.ranked)}
     if material.task.queries:
         found |= retrieval.searched(material.task, embedder.embed)._asdict()
         found["cosines"] = cosines(embedder, material)
@@ -184,7 +208,7 @@ def before_and_after(
     """
     if not after["nearer"]:
         return {"loss/untrained": before["loss"], "loss/heldout": after["loss"]}
-    groups = [one.group for one in material.heldout for _ in one.negatives]
+    groups = [one.group for one in material.ranked for _ in one.negatives]
     right = after["nearer"]
     low, high = interval(right, [1.0] * len(right), groups)
     return {

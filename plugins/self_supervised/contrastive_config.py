@@ -35,8 +35,9 @@ class ContrastiveConfig(Lora, Optimizer):
     apart: Literal["group", "text"] = Field(
         title="Never in one batch",
         default="group",
-        description="'group': what stands in one batch is pushed apart, so no two rows of one group, prompt or class do. "
-        "'text': rows of one group may, where a group is as large as a book; equal prompts, texts and classes never.",
+        description="'group': what stands in one batch is pushed apart, so no two rows of one group or prompt do. 'text': rows "
+        "of one group may, where a group is as large as a book; equal prompts and texts never. Of labels, in both cases: no two "
+        "of one class.",
     )
     dropout: float = Field(
         title="Dropout",

@@ -1,7 +1,8 @@
 """From rows to what a contrastive loss learns from: an anchor, the text that belongs to it, and texts that do not.
 
 Whatever stands in one batch is pushed apart, so the batches are made here, by one rule: no two of their examples may share
-a group, a prompt, a class or a text. Pure functions of rows, seed and epoch; resuming rests on that.
+a group, a prompt or a text, and of labelled texts a class or a text. Labels of different tasks do not meet: they are no
+classes of each other. Pure functions of rows, seed and epoch; resuming rests on that.
 """
 
 import heapq
@@ -11,20 +12,23 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from feinschliff.rows import group_of, kind_of, pair_to_ranking, prompt_text, ratings_to_ranking
+from plugins.lib import labels
 
 Row = Mapping[str, Any]
 MOST_RATED = 16  # answers of one person to one prompt that are ranked together
+EVERY = 10**6  # hard negatives: all lower-ranked answers
 SEARCHED = 4  # times the batch: how far a batch looks for a text that stands in it already before it stays smaller
 
 
 class Example(NamedTuple):
-    """`group` is what a bootstrap must not tear apart; of two examples of one `apart` a batch takes one."""
+    """`group` is what a bootstrap must not tear apart. A batch takes one example of an `apart`, and all of one `task`."""
 
     anchor: str
     positive: str
     negatives: tuple[str, ...]
     group: str
     apart: str
+    task: str = ""  # of a label
 
 
 class Read(NamedTuple):
@@ -65,24 +69,25 @@ def is_unsupervised(rows: Iterable[Row]) -> bool:
 
 
 def batches(examples: Sequence[Example], *, most: int, seed: int, epoch: int) -> list[list[Example]]:
-    """The epoch's batches, of at most `most` examples that share neither `apart` nor a text that is an anchor or a positive.
+    """The epoch's batches: at most `most` examples of one task that share neither `apart` nor a text, as anchor or positive.
 
     What there is most of is taken first, so that no batch is left with one class alone. An example that would stand alone
     without hard negatives has nothing to be told apart from and is left to the next epoch.
     """
     rng = random.Random(f"{seed}/{epoch}/batches")  # noqa: S311 - an order, not a secret
-    waiting: dict[str, list[Example]] = {}
+    tasks: dict[str, dict[str, list[Example]]] = {}
     for example in rng.sample(list(examples), len(examples)):
-        waiting.setdefault(example.apart, []).append(example)
-    heap = [(-len(queue), rng.random(), key) for key, queue in waiting.items()]
-    heapq.heapify(heap)
+        tasks.setdefault(example.task, {}).setdefault(example.apart, []).append(example)
     found = []
-    while heap:
-        batch, again = _batch(heap, waiting, most)
-        for key in again:
-            heapq.heappush(heap, (-len(waiting[key]), rng.random(), key))
-        if len(batch) > 1 or batch[0].negatives:
-            found.append(batch)
+    for waiting in tasks.values():
+        heap = [(-len(queue), rng.random(), key) for key, queue in waiting.items()]
+        heapq.heapify(heap)
+        while heap:
+            batch, again = _batch(heap, waiting, most)
+            for key in again:
+                heapq.heappush(heap, (-len(waiting[key]), rng.random(), key))
+            if len(batch) > 1 or batch[0].negatives:
+                found.append(batch)
     rng.shuffle(found)
     return found
 
@@ -148,30 +153,27 @@ def _one(row: Row, hard: int, apart: str) -> list[Example]:
     return [Example(prompt, prompt, (), group, key)]
 
 
-def class_of(row: Row) -> str:
-    """A label is the same only within its task."""
-    return f"{row.get('task') or ''}/{row['label']}"
-
-
 def _of_classes(rows: Sequence[Row], rng: random.Random, left_out: Counter[str]) -> list[Example]:
-    """Each different text of a class, with another one of it: all in a circle, in an order that the seed draws."""
-    classes: dict[str, dict[str, Row]] = {}
-    for row in rows:
-        text = prompt_text(row["prompt"])
-        if not text.strip():
+    """Each different text of a class, with another one of it: all in a circle, in an order that the seed draws.
+
+    A text is of the class that most people gave it, within each task; one on which they are evenly split is of none.
+    """
+    classes: dict[tuple[str, str], list[labels.Labelled]] = {}
+    for row in labels.read(rows):
+        if not prompt_text(row.prompt).strip():
             left_out["empty"] += 1
-        elif text in classes.setdefault(class_of(row), {}):
-            left_out["same-text"] += 1
+        elif row.label is None:
+            left_out["split"] += 1
         else:
-            classes[class_of(row)][text] = row
+            classes.setdefault((row.task, row.label), []).append(row)
     found = []
-    for name, texts in classes.items():
+    for (task, label), texts in classes.items():
         if len(texts) < 2:
             left_out["alone-in-class"] += len(texts)
             continue
-        order = rng.sample(list(texts), len(texts))
+        order = rng.sample(texts, len(texts))
         found += [
-            Example(text, other, (), group_of(dict(texts[text])), name)
-            for text, other in zip(order, [*order[1:], order[0]], strict=True)
+            Example(prompt_text(one.prompt), prompt_text(other.prompt), (), one.group, f"{task}/{label}", task)
+            for one, other in zip(order, [*order[1:], order[0]], strict=True)
         ]
     return found

@@ -14,7 +14,7 @@ from feinschliff import NeedsNotMet
 from plugins.lib.adapters import add_lora, melted
 from plugins.lib.devices import choose_device
 from plugins.lib.policies import set_dropout
-from plugins.lib.verbs import LONGEST, EncoderModel
+from plugins.lib.verbs import LONGEST, EncoderModel, readable
 from plugins.lib.weights import check_folder, loading
 from plugins.self_supervised.contrastive_config import ContrastiveConfig
 from plugins.self_supervised.contrastive_examples import Example
@@ -71,14 +71,14 @@ class Embedder:
         body.tokenizer.padding_side = "right"  # as `embed` pads: positions of a causal base count from the text's start
         if body.tokenizer.pad_token_id is None:
             body.tokenizer.pad_token = body.tokenizer.eos_token or body.tokenizer.unk_token
-        longest = min(int(getattr(body.model.config, "max_position_embeddings", LONGEST) or LONGEST), LONGEST)
+        longest = min(readable(body.model), LONGEST)
         body.max_seq_length = min(config.max_length, longest)
         set_dropout(body.model, config.dropout)
         body.model = add_lora(body.model, config, task="FEATURE_EXTRACTION")
         return cls(body, config, choose_device(device), longest)
 
     def loss(self, rows: Sequence[Example]) -> "torch.Tensor":
-        """InfoNCE over the batch: each anchor against all positives and all hard negatives of the batch.
+        """InfoNCE over the batch: each anchor against all positives and all hard negatives of the batch; a scalar, in nats.
 
         The hard negatives are one column of any length, since the loss only sets texts beside each other.
         """
@@ -100,7 +100,7 @@ class Embedder:
         return found
 
     def embed(self, texts: Sequence[str]) -> Any:  # noqa: ANN401 - a numpy array
-        """(texts, width), as the finished model's `embed` gives them but cut at `max_length`."""
+        """(texts, width), as the finished model's `embed` gives them; cut at `max_length` until the model is saved."""
         self._asked = 0.0  # what lies between two steps now is no training
         return self.model.encode(list(texts), show_progress_bar=False)
 
@@ -113,7 +113,7 @@ class Embedder:
         self.model.save(str(folder), create_model_card=False)
 
     def features(self, texts: list[str]) -> dict[str, Any]:
-        """What the model takes of texts, cut at `max_length`."""
+        """What the model takes of texts, cut at `max_length`: `input_ids` and `attention_mask` of (texts, longest)."""
         return {
             name: value.to(self.device) if hasattr(value, "to") else value
             for name, value in self.model.preprocess(texts).items()

@@ -9,8 +9,8 @@ _PARTS = {
 }
 MASKED = {
     "perplexity": Explained(
-        title="Perplexity of hidden words",
-        description="Among how many words it is undecided at each hidden one, on held-out text: e to the power of the loss.",
+        title="Perplexity of hidden tokens",
+        description="Among how many tokens it is undecided at each hidden one, on held-out text: e to the power of the loss.",
         better="lower",
     ),
     "accuracy": Explained(
@@ -20,7 +20,8 @@ MASKED = {
     ),
     "gain": Explained(
         title="Gain over a baseline",
-        description="By how many nats a word it guesses better, on the very same words; above 0 with its interval is evidence.",
+        description="By how many nats a hidden token it guesses better, on the very same ones; above 0 with its interval is "
+        "evidence.",
         better="higher",
     ),
     "order": Explained(
@@ -47,7 +48,8 @@ CONTEXTUAL = {
     ),
     "exact": Explained(
         title="Words it puts back exactly",
-        description="Share of one-word gaps that it fills with the very word.",
+        description="Share of one-word gaps that it fills with the very word and nothing more; left-only: what it writes begins "
+        "with it.",
         better="higher",
     ),
     "gain": Explained(
@@ -85,6 +87,16 @@ CONTRASTIVE = {
     "uniformity": Explained(
         title="Uniformity",
         description="How evenly all texts are spread; near 0 they all lie in one place.",
+        better="lower",
+    ),
+    "accuracy": Explained(
+        title="Best answer nearer than a lower one",
+        description="Of the best and a lower-ranked held-out answer, how often the best lies nearer the prompt. A coin gets 0.5.",
+        better="higher",
+    ),
+    "rows/alone-in-batch": Explained(
+        title="Examples left alone",
+        description="How many an epoch had nothing to be told apart from, and were not learned from.",
         better="lower",
     ),
     **shared("loss", "speed", "learning-rate", "steps", "rows", "groups"),

@@ -93,7 +93,7 @@ class Examples:
             gapped = without_words(part.text, random.Random(f"heldout/{words}/{place}"), most=words)  # noqa: S311
             if gapped is not None:
                 one = self._asked(gapped, part.group)
-                if max(len(one.both), len(one.left)) + len(one.truth) <= self.policy.longest:
+                if max(len(one.both), len(one.left)) + len(one.truth) + 1 <= self.policy.longest:  # and the gap's end
                     found.append(one)
         return found
 

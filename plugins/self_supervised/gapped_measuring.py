@@ -19,7 +19,9 @@ Loaded = Any
 
 
 class Judged(NamedTuple):
-    """What the model makes of one sequence: the loss of its learned tokens, added up, in nats; whether each was likeliest."""
+    """What the model makes of one sequence: the loss of its judged tokens, added up, in nats; how many tokens these are; whether
+    each was the likeliest.
+    """
 
     loss: float
     tokens: int
@@ -27,7 +29,9 @@ class Judged(NamedTuple):
 
 
 def forward(policy: Policy, rows: Sequence[Arranged]) -> tuple[Any, Any]:
-    """Logits for all learned tokens of the rows, one after another, and those tokens; with gradients."""
+    """Logits for all learned tokens of the rows, one after another, of shape (guesses, vocabulary), and those tokens,
+    (guesses,); with gradients.
+    """
     import torch
 
     longest = max(len(row.ids) for row in rows)
@@ -63,12 +67,13 @@ def judge(policy: Policy, rows: Sequence[Arranged]) -> list[Judged]:
     return [found[place] for place in range(len(rows))]
 
 
-def answers(asked: Sequence[Asked], *, both: bool) -> list[Arranged]:
-    """The true words of each gap, after both sides of it or after the left alone; only they are judged."""
-    return [after(one.both if both else one.left, one.truth) for one in asked]
+def answers(asked: Sequence[Asked], *, both: bool, end: Sequence[int] = ()) -> list[Arranged]:
+    """The true words of each gap, after both sides of it or after the left alone; only they, and `end` after them, are judged."""
+    return [after(one.both if both else one.left, [*one.truth, *end]) for one in asked]
 
 
 def after(read: Ids, truth: Ids) -> Arranged:
+    """`truth` after what was read; `truth` alone is judged."""
     return Arranged([*read, *truth], [False] * len(read) + [True] * len(truth))
 
 
@@ -78,7 +83,7 @@ def mean(found: Sequence[Judged]) -> float:
 
 
 def exact(found: Sequence[Judged]) -> float:
-    """Share of gaps that greedy writing would fill with exactly the words that stood there: every token is the likeliest."""
+    """Share of gaps that greedy writing would fill with exactly what was judged: every token of it is the likeliest."""
     return sum(one.exact for one in found) / max(1, len(found))
 
 

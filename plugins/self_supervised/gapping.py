@@ -13,6 +13,7 @@ from typing import NamedTuple
 KNOWN = (("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"), ("<fim_prefix>", "<fim_suffix>", "<fim_middle>"))
 OURS = ("<|feinschliff-before|>", "<|feinschliff-after|>", "<|feinschliff-fill|>")
 END, GAP = "<|feinschliff-filled|>", "<|feinschliff-gap|>"
+HOLE = re.compile(r"\[MASK\]|<mask>|_{3,}")  # what stands for a gap where a text is typed
 WORD = re.compile(r"\s*\S{1,12}")  # longer ones in pieces: scripts without blanks have no others
 Ids = list[int]
 

@@ -5,7 +5,6 @@ Also how a base gets the marks by which it is told where a gap is: tokens of the
 
 import json
 import math
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +15,9 @@ from plugins.lib.encoding import answer_ids
 from plugins.lib.rollout import sample
 from plugins.lib.verbs import CausalModel
 from plugins.lib.weights import check_folder
-from plugins.self_supervised.gapping import END, GAP, KNOWN, OURS, Ids, Marks, question
+from plugins.self_supervised.gapping import END, GAP, HOLE, KNOWN, OURS, Ids, Marks, question
 
 SETTINGS = "infilling.json"
-HOLE = re.compile(r"\[MASK\]|<mask>|_{3,}")  # what stands for a gap in a text
 LONGEST_FILL = 64  # tokens
 SPREAD = 4  # so many times more texts are drawn than asked for, of which the likeliest are given
 BATCH = 32

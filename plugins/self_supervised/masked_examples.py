@@ -15,6 +15,7 @@ from plugins.lib.texts import Part, halves, parts_of
 from plugins.self_supervised.masked_model import framed
 from plugins.self_supervised.rounds import Shown
 
+WHOLE = 2**20  # tokens: room enough to read a half in one part
 HELD = "heldout"  # in place of seed and epoch: held-out texts hide the same words in every run
 Tokenizer = Any
 
@@ -91,7 +92,27 @@ class Examples:
         found = halves(part.text)
         if found is None:
             return None
-        most = self.room // 2
-        first, second = (parts_of(half, self.tokenizer, room=most) for half in found)
-        # of two halves, what stands next to the border is kept: neighbours, where both do not fit
-        return (first[-1], second[0]) if first and second else None
+        read = [part for half in found for part in parts_of(half, self.tokenizer, room=WHOLE)]
+        if len(read) < 2:
+            return None
+        first, second = read
+        # Read apart they may be a few tokens longer than the part was. What does not fit is farthest from the border; what
+        # the shorter half leaves of the room is the longer one's.
+        kept = min(len(first.ids), max(self.room // 2, self.room - len(second.ids)))
+        return _tail(first, kept), _head(second, self.room - kept)
+
+
+def _tail(part: Part, most: int) -> Part:
+    """Its last tokens, from a word's start on."""
+    start = len(part.ids) - most
+    while 0 < start < len(part.ids) - 1 and part.words[start] == part.words[start - 1]:
+        start += 1
+    return part._replace(ids=part.ids[start:], words=part.words[start:])
+
+
+def _head(part: Part, most: int) -> Part:
+    """Its first tokens, up to a word's end."""
+    end = min(most, len(part.ids))
+    while 1 < end < len(part.ids) and part.words[end] == part.words[end - 1]:
+        end -= 1
+    return part._replace(ids=part.ids[:end], words=part.words[:end])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from feinschliff import NeedsNotMet, Run
 from plugins.lib.devices import choose_device
+from plugins.lib.hugging import chosen_rate
 from plugins.lib.masking import Masker
 from plugins.lib.policies import set_dropout
 from plugins.lib.stepping import Plan, Steps
@@ -20,7 +21,7 @@ from plugins.self_supervised.masked_examples import Example, Examples
 from plugins.self_supervised.masked_lm_config import MaskedLMConfig
 from plugins.self_supervised.masked_measuring import Guessed, Numbers, Unigram, forward, gains, guess, ordered, summed
 from plugins.self_supervised.masked_model import readable
-from plugins.self_supervised.rounds import Batch, rounds
+from plugins.self_supervised.rounds import Batch, remembered, rounds
 
 if TYPE_CHECKING:
     import torch
@@ -47,10 +48,14 @@ class Guesser:
         return {"pad_id": self.tokenizer.pad_token_id, "device": self.device, "types": types}
 
     def guess(self, examples: Sequence[Example]) -> list[Guessed]:
+        """What it makes of each example, dropout off."""
         return guess(self.model, examples, **self._shape)
 
     def loss(self, examples: Sequence[Example], tokens: float, order: float) -> "torch.Tensor":
-        """Mean loss of the hidden tokens, of which the whole batch has `tokens`, and `order` times that of the order."""
+        """Mean loss of the hidden tokens, of which the whole batch has `tokens`, and `order` times that of the order.
+
+        A scalar, in nats.
+        """
         import torch
 
         logits, truth, firsts = forward(self.model, examples, **self._shape)
@@ -76,14 +81,15 @@ def train(run: Run) -> dict[str, Any]:
     steps = _steps(run, guesser, examples, held)
     if not steps.work():
         return {}
+    run.state("saving")
+    head = guesser.model._modules.pop("order_head", None)  # it was there to teach the encoder; no model has it
+    guesser.model.save_pretrained(run.out / "model", safe_serialization=True)
+    guesser.tokenizer.save_pretrained(run.out / "model")
+    if head is not None:
+        guesser.model.order_head = head
     run.state("evaluating", "held-out texts, after training")
     untrained = [Guessed(*one) for one in steps.untrained.get("guessed", [])]
     numbers = _measured(run, guesser, examples, held, untrained)
-    run.state("saving")
-    if config.sentence_order:
-        del guesser.model.order_head  # it was there to teach the encoder; nothing asks for it afterwards
-    guesser.model.save_pretrained(run.out / "model", safe_serialization=True)
-    guesser.tokenizer.save_pretrained(run.out / "model")
     counts = {
         "parts/train": len(learned.parts),
         "parts/heldout": len(heldout.parts),
@@ -144,8 +150,8 @@ def check(learned: Texts, tokenizer: Loaded) -> None:
     """NeedsNotMet where there is nothing to hide, or the base cannot read the script."""
     if not learned.parts:
         raise NeedsNotMet(f"none of the {learned.empty} texts has a word in it: import texts that are not empty")
-    tokens = [token for part in learned.parts for token in part.ids]
-    unknown = tokens.count(tokenizer.unk_token_id) / len(tokens)
+    tokens = sum(len(part.ids) for part in learned.parts)
+    unknown = sum(part.ids.count(tokenizer.unk_token_id) for part in learned.parts) / tokens
     if unknown > UNKNOWN_AT_MOST:
         raise NeedsNotMet(
             f"this base does not know the script of these texts: {unknown:.0%} of their tokens are unknown to it. Take a base "
@@ -154,6 +160,7 @@ def check(learned: Texts, tokenizer: Loaded) -> None:
 
 
 def examples_of(texts: Texts, guesser: Guesser, config: MaskedLMConfig, seed: int) -> Examples:
+    """The texts as examples, hidden as the settings say; none of the tokenizer's special tokens stands in for another."""
     special = set(guesser.tokenizer.all_special_ids)
     masker = Masker(
         kind=config.masking,
@@ -169,12 +176,6 @@ def examples_of(texts: Texts, guesser: Guesser, config: MaskedLMConfig, seed: in
     )
 
 
-def rate(wanted: float, model: Loaded) -> float:
-    """The step size: the one asked for, or one by the size of the base (below 2 and 50 million parameters, beyond)."""
-    size = sum(weight.numel() for weight in model.parameters())
-    return wanted or (2e-3 if size < 2_000_000 else 2e-4 if size < 50_000_000 else 5e-5)
-
-
 def _steps(run: Run, guesser: Guesser, examples: Examples, held: Examples) -> Steps[Batch]:
     config = run.config
     glance = held.held[:: max(1, len(held.held) // GLANCE)]
@@ -183,9 +184,7 @@ def _steps(run: Run, guesser: Guesser, examples: Examples, held: Examples) -> St
         found = guesser.guess(glance)
         return {name: value for name, value in summed(glance, found, "heldout").items() if name != "perplexity/heldout"}
 
-    def shown(batches: Sequence[Batch]) -> list[Example]:
-        return [examples.at(row) for batch in batches for row in batch]
-
+    shown = remembered(examples.at, config)
     lengths = [examples.length(place) for place in range(len(examples.parts))]
     plan = Plan(
         epochs=rounds(lengths, config, epochs=config.epochs, seed=run.seed),
@@ -196,7 +195,8 @@ def _steps(run: Run, guesser: Guesser, examples: Examples, held: Examples) -> St
         looks=config.evaluations,
         before=lambda: {"guessed": guesser.guess(held.held)},
     )
-    return Steps(run, guesser.model, plan, config, rate=rate(config.learning_rate, guesser.model))
+    rate = chosen_rate(config.learning_rate, guesser, tiny=2e-3, small=2e-4, large=5e-5, lora=False)
+    return Steps(run, guesser.model, plan, config, rate=rate)
 
 
 def _measured(run: Run, guesser: Guesser, examples: Examples, held: Examples, untrained: Sequence[Guessed]) -> Numbers:

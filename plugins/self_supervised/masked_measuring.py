@@ -49,7 +49,9 @@ class Unigram:
 def forward(
     model: Loaded, examples: Sequence[Example], *, pad_id: int, device: "torch.device", types: bool
 ) -> tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]:
-    """Logits at all hidden places of the examples, one after another; what truly stands there; the first hidden states."""
+    """Logits at all hidden places of the examples, one after another, of shape (guesses, vocabulary); what truly stands there,
+    (guesses,); and each example's first hidden state, (examples, width). With gradients.
+    """
     import torch
 
     inputs = pad([one.sequence for one in examples], pad_id=pad_id, device=device, types=types)

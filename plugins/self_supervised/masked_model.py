@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from plugins.lib.places import logits_at
 from plugins.lib.verbs import EncoderModel
+from plugins.lib.verbs import readable as positions
 from plugins.lib.weights import check_folder, loading
+from plugins.self_supervised.gapping import HOLE
 
-GAP = re.compile(r"\[MASK\]|<mask>|_{3,}")  # what stands for a gap in a text, beside the tokenizer's own mask token
 LONGEST_GUESS = 3  # tokens in a gap: how many there are is not known
 BEAM = 8
 Loaded = Any  # transformers' models and tokenizers, which carry no usable types
@@ -71,7 +72,7 @@ class MaskedModel(EncoderModel):
 
     def _gapped(self, text: str) -> Gapped:
         """The text cut at its gaps, and as tokens: all of it, or as much around the gaps as the model can read."""
-        pattern = re.compile(f"{re.escape(self.tokenizer.mask_token)}|{GAP.pattern}")
+        pattern = re.compile(f"{re.escape(self.tokenizer.mask_token)}|{HOLE.pattern}")
         around = pattern.split(text)
         # A blank before a gap belongs to the word in it, as byte-level tokenizers have it.
         tokens = [
@@ -133,15 +134,8 @@ def open_masked(folder: Path) -> MaskedModel:
 
 
 def readable(model: Loaded, tokenizer: Loaded) -> int:
-    """How many tokens the model can read, special ones included.
-
-    RoBERTa and its kin count positions from the pad token's number on, so two of theirs are never used.
-    """
-    positions = int(getattr(model.config, "max_position_embeddings", 0) or 10**9)
-    table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
-    unused = getattr(table, "padding_idx", None)
-    positions -= 0 if unused is None else int(unused) + 1
-    return min(positions, int(tokenizer.model_max_length))
+    """How many tokens the model and its tokenizer can read, special ones included."""
+    return min(positions(model, otherwise=10**9), int(tokenizer.model_max_length))
 
 
 def framed(tokenizer: Loaded, *segments: Sequence[int]) -> list[int]:

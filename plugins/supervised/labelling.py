@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from feinschliff import Run
 from feinschliff.rows import prompt_text
 from plugins.lib import classified
-from plugins.lib.batching import batches, packed
+from plugins.lib.batching import NO_BUDGET, batches, packed
 from plugins.lib.classifying import Classifier
 from plugins.lib.encoding import Encoded
 from plugins.lib.hugging import chosen_rate
 from plugins.lib.labels import Labelled, Lessons, class_weights, lessons, one_task, read
+from plugins.lib.settings import Lora
 from plugins.lib.stepping import Plan, Steps
 from plugins.supervised.config import TaskSpecificConfig
 
 if TYPE_CHECKING:
     import torch
 
-BATCH_ROWS, NO_BUDGET = 32, 10**9
+BATCH_ROWS = 32
 SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 20_000, 4, 20  # rows gone through where the epochs are not set, and their limits
-FASTEST = 2e-3  # the step size of adapters on a tiny base
+FASTEST = 2e-3  # the largest step size that is chosen, as in the reward model: it bounds adapters on a tiny base
 GLANCE = 256  # held-out rows behind the curves; all of them are measured at the ends
 MISTAKES, MISTAKE_CHARACTERS = 20, 300
 Shares = list[list[float]]
@@ -40,15 +41,36 @@ class Lesson(NamedTuple):
 
 def train(run: Run) -> dict[str, Any]:
     """The door for label rows: returns the final numbers, or nothing when it was asked to stop on the way."""
-    config, base = run.config, run.model("base")
+    material = material_of(run)
+    classifier = begun(run, material, lora=run.config)
+    learned = encoded(classifier, material.train, run.config)
+    heldout = classifier.encode([row.prompt for row in material.heldout])
+    steps = _steps(run, classifier, learned, material, heldout)
+    if not steps.work():
+        return {}
+    run.state("saving")
+    classifier.save(run.out / "model")  # before anything is measured, which must not cost the model
+    run.state("evaluating", "held-out rows, after training")
+    shares = classifier.probabilities(heldout)
+    numbers = measured(material, shares) | {f"{name}/untrained": value for name, value in steps.untrained.items()}
+    numbers |= report(run, material, shares)
+    numbers |= counted(material, [one.sequence for one in learned])
+    return numbers | {"steps": steps.total, "learning-rate": steps.rate, "loss/train": steps.recent()}
+
+
+def material_of(run: Run) -> Lessons:
+    """The rows of the one task. NeedsNotMet says what cannot be learned from."""
+    config = run.config
     rows = {split: read(run.rows(split), config.counts) for split in ("train", "heldout")}
     tasks = {row.task for row in one_task(rows["train"], config.task)}
-    material = lessons(
-        [row for row in rows["train"] if row.task in tasks],
-        [row for row in rows["heldout"] if row.task in tasks],
-        rare=config.rare_classes,
-    )
-    classifier = Classifier.begin(
+    train, heldout = ([row for row in rows[split] if row.task in tasks] for split in ("train", "heldout"))
+    return lessons(train, heldout, rare=config.rare_classes)
+
+
+def begun(run: Run, material: Lessons, *, lora: Lora | None = None) -> Classifier:
+    """A fresh head for the classes on the run's base."""
+    config, base = run.config, run.model("base")
+    return Classifier.begin(
         base.folder,
         {"": material.classes},
         seed=run.seed,
@@ -57,29 +79,20 @@ def train(run: Run) -> dict[str, Any]:
         causal=base.causal,
         keep=config.prompt_keeps,
         dropout=config.dropout,
-        lora=config,
+        lora=lora,
     )
-    learned = encoded(classifier, material.train, config)
-    heldout = classifier.encode([row.prompt for row in material.heldout])
-    steps = _steps(run, classifier, learned, material, heldout)
-    if not steps.work():
-        return {}
-    run.state("evaluating", "held-out rows, after training")
-    classifier.melt()
-    shares = classifier.probabilities(heldout)
-    numbers = measured(material, shares) | {f"{name}/untrained": value for name, value in steps.untrained.items()}
-    numbers |= report(run, material, shares)
-    run.state("saving")
-    classifier.save(run.out / "model")
-    counts = {
+
+
+def counted(material: Lessons, learned: Sequence[Encoded]) -> dict[str, int]:
+    """How many classes and rows there are, and what became of the others."""
+    return {
         "classes": len(material.classes),
         "rows/train": len(learned),
-        "rows/heldout": len(heldout),
+        "rows/heldout": len(material.heldout),
         "groups/heldout": len({row.group for row in material.heldout}),
-        "rows/cut-prompts": sum(one.sequence.cut for one in learned),
+        "rows/cut-prompts": sum(one.cut for one in learned),
         **material.counts,
     }
-    return numbers | counts | {"steps": steps.total, "learning-rate": steps.rate, "loss/train": steps.recent()}
 
 
 def encoded(classifier: Classifier, rows: Sequence[Labelled], config: TaskSpecificConfig) -> list[Lesson]:
@@ -96,7 +109,9 @@ def encoded(classifier: Classifier, rows: Sequence[Labelled], config: TaskSpecif
 
 
 def loss_of(classifier: Classifier, rows: Sequence[Lesson], whole: float) -> "torch.Tensor":
-    """Cross entropy with the rows' targets, by weight; `whole` is the weight of the batch that these rows are a part of."""
+    """Cross entropy with the rows' targets, by weight: a scalar, in nats; `whole` is the weight of the batch that these rows
+    are a part of.
+    """
     import torch
 
     logs = classifier.logits([row.sequence for row in rows]).log_softmax(-1)
@@ -138,8 +153,13 @@ def _steps(
         looks=config.evaluations,
         before=lambda: glance(classifier, heldout, material.truth),
     )
-    rate = chosen_rate(0.0, classifier, tiny=1e-3, small=1e-4, large=2e-5, lora=bool(config.lora_rank))
-    return Steps(run, classifier.model, plan, config, rate=config.learning_rate or min(rate, FASTEST))
+    rate = step_size(config.learning_rate, classifier, lora=bool(config.lora_rank))
+    return Steps(run, classifier.model, plan, config, rate=rate)
+
+
+def step_size(wanted: float, classifier: Any, *, lora: bool) -> float:  # noqa: ANN401 - whatever holds its `model`
+    """The step size asked for, or one that suits the size of the base."""
+    return wanted or min(chosen_rate(0.0, classifier, tiny=1e-3, small=1e-4, large=2e-5, lora=lora), FASTEST)
 
 
 def glance(classifier: Classifier, sequences: Sequence[Encoded], truth: Sequence[str]) -> dict[str, float | None]:
@@ -152,7 +172,7 @@ def glance(classifier: Classifier, sequences: Sequence[Encoded], truth: Sequence
     return {"accuracy": found.accuracy, "macro-f1": found.macro_f1, "loss": loss}
 
 
-def measured(material: Lessons, shares: Shares) -> classified.Numbers:
+def measured(material: Lessons, shares: Shares) -> dict[str, Any]:
     """The final numbers, beside those of the commonest class and of a linear model over words."""
     truth, classes = material.truth, material.classes
     if not truth:
@@ -160,9 +180,11 @@ def measured(material: Lessons, shares: Shares) -> classified.Numbers:
     said = [row.label or max(row.shares, key=row.shares.__getitem__) for row in material.train]
     texts = [prompt_text(row.prompt) for row in material.train]
     words = classified.by_words(texts, said, [prompt_text(row.prompt) for row in material.heldout])
-    numbers = classified.numbers(truth, shares, classes, [row.group for row in material.heldout])
+    numbers: dict[str, Any] = classified.numbers(truth, shares, classes, [row.group for row in material.heldout])
     numbers["loss/heldout"] = classified.log_loss(truth, shares, classes)
     numbers |= classified.baseline("majority", truth, [classified.commonest(said)] * len(truth))
+    if classified.words_take_long(len(texts), len(set(said))):
+        numbers["warning"] = f"No words baseline: {len(set(said))} classes of {len(texts):,} texts would take it hours."
     return numbers | (classified.baseline("words", truth, words) if words else {})
 
 
@@ -187,9 +209,4 @@ def report(run: Run, material: Lessons, shares: Shares) -> classified.Numbers:
             ],
             note="Held-out texts on which the model is surest and people say something else: often a slip in the labels.",
         )
-    judged = [max(row.shares.values()) for row in material.heldout if len(row.shares) > 1]
-    return (
-        {"agreement/people": (len(material.heldout) - len(judged) + sum(judged)) / len(material.heldout)}
-        if judged
-        else {}
-    )
+    return {} if material.agreement is None else {"agreement/people": material.agreement}

@@ -6,18 +6,19 @@ Read from top to bottom: gather the tasks, put the draws of the whole run in ord
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from feinschliff import NeedsNotMet, Run
 from feinschliff.rows import kind_of
 from plugins.lib.batching import packed
+from plugins.lib.hugging import chosen_rate
 from plugins.lib.labels import lessons, read
 from plugins.lib.mixing import asked_shares, drawn, draws_of, read_weights, steps
 from plugins.lib.policies import Prompt
 from plugins.lib.probing import Probe
 from plugins.lib.stepping import Plan, Steps
-from plugins.supervised.labelling import epochs_for
+from plugins.supervised.labelling import epochs_for, step_size
 from plugins.supervised.multi_task_learners import Example, Gathered, Learner, Row, Sorter, Writer, by_task
 from plugins.supervised.multi_task_reporting import look, measured, report, report_alone, report_mix
 from plugins.supervised.stages import Stage
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import torch
 
 EPOCHS = 3  # of demonstrations, where nothing else is asked for
-TINY, SMALL, LORA_FASTER = 2_000_000, 50_000_000, 10  # parameters; how much larger steps adapters stand
 HOW_TO_NAME = (
     "name a task for each row, by the word `task` in an imported file or by asking several questions in the project, after "
     "which tasks are named"
@@ -61,30 +61,35 @@ def train(run: Run) -> dict[str, Any]:
     taken = Steps(Stage(run, before=0, of=total), learner.model, plan, run.config, rate=rate(run, learner))
     if not taken.work():
         return {}
+    run.state("saving")
+    learner.save(run.out / "model")  # before anything is measured, which must not cost the model
     run.state("evaluating", "held-out rows of every task")
     together = measured(learner, found.heldout)
     common = {task: _commonest(rows) for task, rows in found.train.items()}
     numbers: dict[str, Any] = report(run, learner, found.heldout, together, taken.untrained["values"], common)
-    numbers |= report_mix(run, sizes, asked, batches, found.heldout)
+    strange = _held_out_alone(_rows(run, "heldout"), sizes)
+    numbers |= report_mix(run, sizes, asked, batches, found.heldout, strange)
     if probe and isinstance(learner, Writer):
         numbers |= probe.compared(run, taken.untrained["texts"], probe.texts(learner.policy), run.model("judge"))
-    run.state("saving")
-    learner.save(run.out / "model")
+    numbers |= {"steps": taken.total, "loss/train": taken.recent()}
+    del taken  # with the model, its gradients and moments, which would stand beside those of the single tasks
     if alone:
+        learner.let_go()
         singles = trained_alone(run, learner, alone, found, total)
         if singles is None:
             return {}
         numbers |= report_alone(run, learner, together, singles)
+    found.counts["rows/not-measured"] += sum(strange.values())
     counts = {"tasks": len(sizes), "rows/train": sum(sizes.values())} | dict(found.counts)
-    held = {"rows/heldout": sum(map(len, found.heldout.values()))}
-    return numbers | counts | held | {"steps": taken.total, "loss/train": taken.recent()}
+    return numbers | counts | {"rows/heldout": sum(map(len, found.heldout.values()))}
 
 
 def begun(run: Run) -> Learner:
     """The learner for the rows there are, untrained. NeedsNotMet where there are not two tasks that can be learned."""
-    rows = _rows(run, "train")
+    rows, others = _rows(run, "train"), _rows(run, "heldout")
     names = checked(rows)
-    train, heldout = _by_task(rows, names), _by_task(_rows(run, "heldout"), names)
+    check_named(others)
+    train, heldout = _by_task(rows, names), _by_task(others, names)
     if kind_of(rows[0]) == "demonstration":
         return Writer(run, train, heldout)
     rare = run.config.rare_classes
@@ -98,13 +103,17 @@ def checked(rows: Sequence[Row]) -> list[str]:
         raise NeedsNotMet(
             f"one model learns either labels or answers, and these rows are both ({', '.join(kinds)}): freeze one"
         )
-    unnamed = sum(not row.get("task") for row in rows)
-    if unnamed:
-        raise NeedsNotMet(f"{unnamed} of {len(rows)} rows say of no task that it is theirs: {HOW_TO_NAME}")
+    check_named(rows)
     names = sorted({str(row["task"]) for row in rows})
     if len(names) < 2:
         raise NeedsNotMet(f"all rows are of the task {names[0]!r}: take task-specific for one task, or {HOW_TO_NAME}")
     return names
+
+
+def check_named(rows: Sequence[Row]) -> None:
+    """NeedsNotMet where a row names no task: it could neither be learned from nor measured on."""
+    if unnamed := sum(not row.get("task") for row in rows):
+        raise NeedsNotMet(f"{unnamed} of {len(rows)} rows say of no task that it is theirs: {HOW_TO_NAME}")
 
 
 def mixed(run: Run, found: Gathered, epochs: int) -> tuple[dict[str, float], Batches]:
@@ -130,7 +139,8 @@ def planned(
 ) -> Plan[Part]:
     """The steps as the loop takes them: rows of like length go through the model together, whatever their tasks.
 
-    A checkpoint is kept after each of `parts` parts, and of a run that goes on to single tasks after the last one too.
+    The loss is a scalar: in nats, or in units of guessing where `scale_losses` is on. A checkpoint is kept after each of
+    `parts` parts; where single tasks are to follow, after the last one too.
     """
     import torch
 
@@ -194,18 +204,21 @@ def trained_alone(
         heldout = {task: found.heldout[task]}
         one = learner.alone(task)
         stage = Stage(run, before=before, of=total, aside=True)
-        if not Steps(stage, one.model, planned(stage, one, batches, heldout), run.config, rate=rate(run, one)).work():
+        plan = planned(stage, one, batches, heldout)
+        if not Steps(stage, one.model, plan, run.config, rate=rate(run, one), keep=False).work():
             return None
         results |= measured(one, heldout)
         before += len(batches)
+        del one, plan  # before the next model is opened
     return results
 
 
 def rate(run: Run, learner: Learner) -> float:
-    """The step size asked for, or one that suits the size of the base; adapters stand ten times larger ones."""
-    size = sum(weight.numel() for weight in learner.model.parameters())
-    chosen = 1e-3 if size < TINY else 1e-4 if size < SMALL else 2e-5
-    return run.config.learning_rate or chosen * (LORA_FASTER if run.config.lora_rank else 1)
+    """The step size asked for, or one that suits the size of the base, as in task-specific tuning."""
+    wanted, lora = run.config.learning_rate, bool(run.config.lora_rank)
+    if isinstance(learner, Sorter):
+        return step_size(wanted, learner, lora=lora)
+    return chosen_rate(wanted, learner, tiny=1e-3, small=1e-4, large=2e-5, lora=lora)
 
 
 def told(prompt: Prompt, task: str) -> Prompt:
@@ -233,6 +246,12 @@ def _by_task(rows: Sequence[Row], names: Sequence[str]) -> dict[str, list[Row]]:
     return found
 
 
+def _held_out_alone(rows: Sequence[Row], known: Collection[str]) -> Counter[str]:
+    """The tasks that have no row to learn from, and how many held-out ones."""
+    return Counter(str(row["task"]) for row in rows if row["task"] not in known)
+
+
 def _commonest(rows: Sequence[Example]) -> int:
-    """The place of the class that most rows have; -1 where there are no classes."""
-    return Counter(row.truth for row in rows).most_common(1)[0][0]
+    """The place of the class that most rows have, of equals the first; -1 where there are no classes, or none is sure."""
+    counts = Counter(row.truth for row in rows if row.truth >= 0)
+    return min(counts, key=lambda place: (-counts[place], place), default=-1)

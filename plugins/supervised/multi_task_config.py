@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 
 from plugins.lib.mixing import Mix, read_weights
@@ -126,6 +126,9 @@ class MultiTaskConfig(Lora, Optimizer, Samples):
 
     @field_validator("weights")
     @classmethod
-    def _weights_are_tasks_with_weights(cls, text: str) -> str:
-        read_weights(text)
+    def _weights_are_tasks_with_weights(cls, text: str, info: ValidationInfo) -> str:
+        if read_weights(text) and info.data.get("mix", "weights") != "weights":
+            raise ValueError(
+                f"weights are for the mix 'weights', and it is {info.data['mix']!r}: set mix, or leave them out"
+            )
         return text

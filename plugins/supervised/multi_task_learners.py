@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from feinschliff import NeedsNotMet, Run
 from feinschliff.rows import group_of
@@ -51,6 +51,13 @@ class Gathered:
     counts: Counter[str]
 
 
+class Outcomes(NamedTuple):
+    """One value an example, and the place of the class that was said of it, where there are classes."""
+
+    values: list[float]
+    said: Sequence[int] = ()
+
+
 class Learner(Protocol):
     """What is trained. `metric` names what outcomes come to: their sum over the sizes; `higher` is whether more is better."""
 
@@ -67,7 +74,7 @@ class Learner(Protocol):
     def losses(self, examples: Sequence[Example]) -> "torch.Tensor":
         """The loss of each in nats, a sum over its size, with gradients: shape (examples,)."""
 
-    def outcomes(self, examples: Sequence[Example]) -> list[float]:
+    def outcomes(self, examples: Sequence[Example]) -> Outcomes:
         """How each came out, without gradients."""
 
     def chance(self, task: str) -> float:
@@ -75,6 +82,9 @@ class Learner(Protocol):
 
     def save(self, folder: Path) -> None:
         """Not to be trained on after this."""
+
+    def let_go(self) -> None:
+        """Of the model, so that its memory is free; only `alone`, `metric` and `higher` are there after this."""
 
 
 class Sorter:
@@ -121,7 +131,7 @@ class Sorter:
         return Sorter(self.run, {task: self.lessons[task]})
 
     def losses(self, examples: Sequence[Example]) -> "torch.Tensor":
-        """The trunk runs once for the rows of all tasks; each is read by its own task's head."""
+        """The trunk runs once for the rows of all tasks; each is read by its own task's head. Nats, shape (examples,)."""
         import torch
 
         numbers = self.model(**self.classifier.inputs([one.sequence for one in examples])).logits
@@ -136,11 +146,12 @@ class Sorter:
             found = found.index_put((torch.tensor(places, device=found.device),), values)
         return found
 
-    def outcomes(self, examples: Sequence[Example]) -> list[float]:
+    def outcomes(self, examples: Sequence[Example]) -> Outcomes:
         """1 where the likeliest class is the right one, else 0."""
-        return [float(one.truth == place) for one, place in zip(examples, self.predicted(examples), strict=True)]
+        said = self._predicted(examples)
+        return Outcomes([float(one.truth == place) for one, place in zip(examples, said, strict=True)], said)
 
-    def predicted(self, examples: Sequence[Example]) -> list[int]:
+    def _predicted(self, examples: Sequence[Example]) -> list[int]:
         """The place of the likeliest class of each example's task."""
         found = [0] * len(examples)
         for task, places in by_task(examples).items():
@@ -154,6 +165,9 @@ class Sorter:
 
     def save(self, folder: Path) -> None:
         self.classifier.save(folder)
+
+    def let_go(self) -> None:
+        del self.model, self.classifier
 
 
 class Writer:
@@ -199,15 +213,18 @@ class Writer:
     def losses(self, examples: Sequence[Example]) -> "torch.Tensor":
         return -self.engine.logps([one.sequence for one in examples])[0].sum(-1)
 
-    def outcomes(self, examples: Sequence[Example]) -> list[float]:
+    def outcomes(self, examples: Sequence[Example]) -> Outcomes:
         """The answer's surprise in nats, EOS included."""
-        return [-value for value in likelihoods(self.policy, [one.sequence for one in examples])]
+        return Outcomes([-value for value in likelihoods(self.policy, [one.sequence for one in examples])])
 
     def chance(self, task: str) -> float:
         return 1.0
 
     def save(self, folder: Path) -> None:
         self.policy.save(folder)
+
+    def let_go(self) -> None:
+        del self.model, self.policy, self.engine
 
 
 def by_task(examples: Sequence[Example]) -> dict[str, list[int]]:

@@ -11,13 +11,13 @@ from typing import Any
 
 from feinschliff import Run
 from feinschliff.measuring import interval
-from plugins.lib.classified import scores, show
+from plugins.lib.classified import scores, show, units
 from plugins.lib.mixing import fit
 from plugins.supervised.multi_task_learners import Example, Learner, Sorter
 
 GLANCE, CURVES = 32, 12  # held-out rows of a task behind its curve; tasks with a curve of their own
+NAME = 60  # characters of a task's name in a curve's
 SHOWN_CLASSES = 4  # tasks of which the classes are shown one by one
-FEW_GROUPS = 8  # below, groups make no interval
 BENT = 0.02  # a share that lies so far from the asked one is told
 LISTED = 200  # rows of a table
 Numbers = dict[str, Any]
@@ -26,11 +26,12 @@ Cells = list[str | float | None]
 
 @dataclass(frozen=True)
 class Measured:
-    """One task's held-out rows: `outcomes` summed over `sizes` are its `value`."""
+    """One task's held-out rows: `outcomes` summed over `sizes` are its `value`; `said` are the classes' places, if any."""
 
     outcomes: Sequence[float]
     sizes: Sequence[float]
     groups: Sequence[str]
+    said: Sequence[int] = ()
 
     @property
     def value(self) -> float:
@@ -38,17 +39,17 @@ class Measured:
 
     @property
     def units(self) -> list[str]:
-        few = len(set(self.groups)) < FEW_GROUPS
-        return [f"{group}/{place}" if few else group for place, group in enumerate(self.groups)]
+        return units(self.groups)
 
 
 def measured(learner: Learner, heldout: Mapping[str, Sequence[Example]]) -> dict[str, Measured]:
     """Task -> how it came out; tasks without held-out rows are not among them."""
-    return {
-        task: Measured(learner.outcomes(rows), [float(one.size) for one in rows], [one.group for one in rows])
-        for task, rows in heldout.items()
-        if rows
-    }
+    found = {}
+    for task, rows in heldout.items():
+        if rows:
+            values, said = learner.outcomes(rows)
+            found[task] = Measured(values, [float(one.size) for one in rows], [one.group for one in rows], said)
+    return found
 
 
 def over_tasks(found: Mapping[str, Measured], name: str) -> Numbers:
@@ -65,7 +66,9 @@ def look(learner: Learner, heldout: Mapping[str, Sequence[Example]]) -> Numbers:
     """For the curves: each task on a few held-out rows, and the mean over all tasks."""
     few = {task: rows[:: max(1, len(rows) // GLANCE)] for task, rows in heldout.items()}
     values = {task: one.value for task, one in measured(learner, few).items()}
-    curves = {f"{learner.metric}/{task[:60]}": value for task, value in list(values.items())[:CURVES]}
+    curves = {
+        f"{learner.metric}/task/{_short(task, n)}": values[task] for n, task in enumerate(values, 1) if n <= CURVES
+    }
     return curves | {f"{learner.metric}/heldout": sum(values.values()) / max(1, len(values))}
 
 
@@ -87,7 +90,7 @@ def report(
         if isinstance(learner, Sorter):
             names = learner.classes[task]
             truth = [names[example.truth] for example in heldout[task]]
-            said = [names[place] for place in learner.predicted(heldout[task])]
+            said = [names[place] for place in one.said]
             f1s.append(scores(truth, said).macro_f1)
             constants.append(sum(example.truth == majority[task] for example in heldout[task]) / len(truth))
             line += [f1s[-1], constants[-1]]
@@ -121,8 +124,12 @@ def report_mix(
     asked: Mapping[str, float],
     steps: Sequence[Sequence[Example]],
     heldout: Mapping[str, Sequence[Example]],
+    strange: Mapping[str, int],
 ) -> Numbers:
-    """The shares that were asked for beside those of the rows that the steps held; a warning where they differ."""
+    """The shares that were asked for beside those of the rows that the steps held; a warning where they differ.
+
+    `strange` are the tasks that have held-out rows alone, and how many.
+    """
     counts = Counter(example.task for step in steps for example in step)
     total = sum(counts.values())
     lines: list[Cells] = [
@@ -144,6 +151,10 @@ def report_mix(
         told.append(f"The mix is not the one asked for ({_some(bent)}): small tasks met the cap of most_repeats.")
     if unseen:
         told.append(f"Nothing is known of {_some(unseen)}: no held-out rows.")
+    if strange:
+        told.append(
+            f"Nothing was learned of {_some(list(strange))}: no rows to learn from, {sum(strange.values())} held out."
+        )
     return numbers | ({"warning": " ".join(told)} if told else {})
 
 
@@ -173,6 +184,11 @@ def report_alone(
         "tasks/gain": sum(line[-1] == "gains" for line in lines),
         "tasks/suffer": sum(line[-1] == "suffers" for line in lines),
     }
+
+
+def _short(task: str, number: int) -> str:
+    """A task's name as a part of a curve's; of one that is cut the number tells it from others."""
+    return task if len(task) <= NAME else f"{task[:NAME]} ({number})"
 
 
 def _some(names: Sequence[str]) -> str:

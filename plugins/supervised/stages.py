@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from feinschliff import Run
 
@@ -11,7 +10,8 @@ from feinschliff import Run
 class Stage(Run):
     """A run as one of several trainings in it sees it: its progress is a part of the whole.
 
-    One that is set `aside` tells no curves and keeps no checkpoints: a run that is resumed begins it again.
+    One that is set `aside` tells no curves and no states. It is to keep no checkpoints (`Steps(keep=False)`), which are the
+    run's: a run that is resumed begins it again.
     """
 
     def __init__(self, run: Run, *, before: int, of: int, aside: bool = False) -> None:
@@ -31,13 +31,9 @@ class Stage(Run):
 
     @contextmanager
     def checkpoint(self) -> Iterator[Path]:
-        if self._aside:
-            with TemporaryDirectory(dir=self.out) as ignored:
-                yield Path(ignored)
-            return
         with self._whole.checkpoint() as folder:
             yield folder
 
     @property
     def last_checkpoint(self) -> Path | None:
-        return None if self._aside else self._whole.last_checkpoint
+        return self._whole.last_checkpoint

@@ -17,14 +17,13 @@ from typing import Any
 from feinschliff import NeedsNotMet, Run
 from feinschliff.rows import kind_of
 from plugins.lib.activations import Activations, room
-from plugins.lib.batching import batches, packed
+from plugins.lib.batching import NO_BUDGET, batches, packed
 from plugins.lib.freezing import Frozen, freeze
 from plugins.lib.layers import layers_of
 from plugins.lib.stepping import Plan, Steps
 from plugins.supervised.transfer_config import TransferConfig, layers_to_freeze
 from plugins.supervised.transfer_learners import Learner, Lesson, Sorter, Writer
 
-NO_BUDGET = 10**9
 GB = 1e9
 Epochs = list[list[list[Lesson]]]
 
@@ -50,10 +49,10 @@ def train(run: Run) -> dict[str, Any]:
             course.end()
     except Stopped:
         return {}
+    run.state("saving")
+    learner.save(run.out / "model")  # before anything is measured, which must not cost the model
     run.state("evaluating", "held-out rows, after training")
     numbers = learner.measured(course.steps.untrained)
-    run.state("saving")
-    learner.save(run.out / "model")
     told = {"steps": course.steps.total, "learning-rate": course.steps.rate, "loss/train": course.steps.recent()}
     return numbers | told | report(run, frozen, trunk, course.seconds())
 

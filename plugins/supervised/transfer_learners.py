@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from feinschliff import NeedsNotMet, Run
 from plugins.lib.activations import Key
-from plugins.lib.classifying import Classifier
 from plugins.lib.encoding import Encoded, pad
 from plugins.lib.hugging import GLANCE, chosen_rate
 from plugins.lib.kway import KWay
-from plugins.lib.labels import lessons, one_task, read
 from plugins.lib.layers import Inputs
 from plugins.lib.policies import policy_from
 from plugins.lib.probing import Probe, answer_tokens
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
 Numbers = dict[str, float | None]
 RATES = {"tiny": 1e-3, "small": 1e-4, "large": 2e-5}  # step sizes by the size of the base
-HEAD_RATE = 3e-3  # of a classifier's head on a trunk that stays as it is, whatever its size
+HEAD_RATE = 3e-3  # of a classifier's head on a frozen trunk of any size; measured in docs/methods/transfer.md, Results
 
 
 class Lesson(NamedTuple):
@@ -76,21 +74,9 @@ class Sorter:
     """Labels: a fresh head on the trunk."""
 
     def __init__(self, run: Run) -> None:
-        config, base = run.config, run.model("base")
-        rows = {split: read(run.rows(split), config.counts) for split in ("train", "heldout")}
-        tasks = {row.task for row in one_task(rows["train"], config.task)}
-        train, heldout = ([row for row in rows[split] if row.task in tasks] for split in ("train", "heldout"))
-        self.run, self.material = run, lessons(train, heldout, rare=config.rare_classes)
-        self.classifier = Classifier.begin(
-            base.folder,
-            {"": self.material.classes},
-            seed=run.seed,
-            device=run.device,
-            max_length=config.max_length,
-            causal=base.causal,
-            keep=config.prompt_keeps,
-            dropout=config.dropout,
-        )
+        config = run.config
+        self.run, self.material = run, labelling.material_of(run)
+        self.classifier = labelling.begun(run, self.material)
         self.model = self.classifier.model
         learned = labelling.encoded(self.classifier, self.material.train, config)
         self.lessons = [Lesson(place, one.sequence, one) for place, one in enumerate(learned)]
@@ -126,14 +112,7 @@ class Sorter:
         numbers: Numbers = dict(labelling.measured(self.material, shares))
         numbers |= {f"{name}/untrained": value for name, value in before.items()}
         numbers |= labelling.report(self.run, self.material, shares)
-        return numbers | {
-            "classes": len(self.material.classes),
-            "rows/train": len(self.lessons),
-            "rows/heldout": len(self.heldout),
-            "groups/heldout": len({row.group for row in self.material.heldout}),
-            "rows/cut-prompts": sum(row.sequence.cut for row in self.lessons),
-            **self.material.counts,
-        }
+        return numbers | labelling.counted(self.material, [row.sequence for row in self.lessons])
 
     def save(self, folder: Path) -> None:
         self.classifier.save(folder)

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from feinschliff import NeedsNotMet, Run
 from feinschliff.checks import worlds
 from feinschliff.run import Stop
-from plugins.lib.hugging import BUCKET, order
+from plugins.lib.feeding import BUCKET
+from plugins.lib.hugging import order
 from plugins.preference.config import DPOConfig, GRPOConfig, KTOConfig, RLOOConfig
 from plugins.preference.kto import weights
 from plugins.preference.measuring import auc

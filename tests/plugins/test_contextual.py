@@ -13,10 +13,10 @@ from feinschliff.checks.worlds import NOUNS
 from feinschliff.model import ModelNotOpened
 from plugins.base_models.tiny import build_causal
 from plugins.lib.policies import open_policy, policy_from
-from plugins.self_supervised.contextual import train, with_adapters
+from plugins.self_supervised.contextual import Held, train, with_adapters
 from plugins.self_supervised.contextual_config import ContextualConfig
 from plugins.self_supervised.gapped_examples import Examples
-from plugins.self_supervised.gapped_measuring import after, judge
+from plugins.self_supervised.gapped_measuring import after, answers, judge
 from plugins.self_supervised.infilling import SETTINGS, marked, open_infiller
 from plugins.self_supervised.rounds import Shown
 from tests.plugins.text_world import StopAfter, a_run, colour_of, right_side
@@ -145,6 +145,27 @@ def test_exact_means_that_greedy_writing_gives_these_very_tokens(base: Path) -> 
     right, wrong = judge(policy, [after(read, ids), after(read, [*ids[:3], (ids[3] + 1) % 100])])
     assert right.exact and not wrong.exact
     assert right.tokens == 4 and right.loss < wrong.loss
+
+
+def test_a_gap_is_filled_exactly_only_if_the_model_ends_it_there(base: Path) -> None:
+    """Else "reddish" would be "red". From the left alone there is no mark that would end a gap."""
+    from plugins.lib.rollout import sample
+    from plugins.lib.texts import read_texts
+
+    policy = policy_from(base, seed=0, device="cpu", max_length=64)
+    marks, _ = marked(policy.model, policy.tokenizer, 0)
+    parts = read_texts(right_side(4, 1, 3), policy.tokenizer, room=48).parts
+    held = Held(Examples(parts, policy, marks, ContextualConfig(), 0))
+    found = held.measured()
+    for one, both, left in zip(held.words, found["word/both"], found["word/left"], strict=True):
+        assert (both.tokens, left.tokens) == (len(one.truth) + 1, len(one.truth))
+    [written] = sample(
+        policy.model, [held.words[0].both], max_new_tokens=3, temperature=0, eos=marks.end, pad=policy.pad, seed=0
+    )
+    assert len(written.ids) == 3, "the base goes on, since it does not know the mark"
+    asked = [held.words[0]._replace(truth=list(written.ids[:2]))]
+    [begun], [ended] = (judge(policy, answers(asked, both=True, end=end)) for end in ([], [marks.end]))
+    assert begun.exact and not ended.exact
 
 
 @pytest.mark.slow

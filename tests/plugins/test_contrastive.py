@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from feinschliff.checks import worlds
 from feinschliff.run import Stop
 from plugins.base_models.opening import open_tiny
 from plugins.lib import retrieval
-from plugins.self_supervised.contrastive import gather, halves, train
+from plugins.self_supervised.contrastive import alone, gather, halves, plan, train
 from plugins.self_supervised.contrastive_config import ContrastiveConfig
 from plugins.self_supervised.contrastive_examples import Example, batches, read
 from plugins.self_supervised.contrastive_model import Embedder, open_embedder
@@ -85,7 +86,17 @@ def test_nothing_that_belongs_together_is_pushed_apart(made: Any, most: int, har
     ]
     examples = read(rows, hard=hard, apart=apart).examples
     found = batches(examples, most=most, seed=1, epoch=0)
-    assert sum(map(len, found)) <= len(examples)
+    check_batches(found, most)
+    if apart == "group":
+        assert all(len({one.group for one in batch}) == len(batch) for batch in found)
+    dropped = len(examples) - sum(map(len, found))
+    assert dropped >= 0
+    if len({example.apart for example in examples}) == len(examples) and hard == 0:
+        assert dropped <= max(1, len(examples) // 2)
+    assert found == batches(examples, most=most, seed=1, epoch=0), "the same seed, the same batches"
+
+
+def check_batches(found: list[list[Example]], most: int) -> None:
     for batch in found:
         assert len(batch) <= most
         assert len({example.apart for example in batch}) == len(batch)
@@ -95,12 +106,76 @@ def test_nothing_that_belongs_together_is_pushed_apart(made: Any, most: int, har
             pushed = {text for one in others for text in (one.positive, *one.negatives)}
             assert not own & pushed, "a text is pushed away from itself"
             assert not own & set(example.negatives)
-            if apart == "group":
-                assert len({one.group for one in batch}) == len(batch)
-    dropped = len(examples) - sum(map(len, found))
-    if len({example.apart for example in examples}) == len(examples) and hard == 0:
-        assert dropped <= max(1, len(examples) // 2)
-    assert found == batches(examples, most=most, seed=1, epoch=0), "the same seed, the same batches"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 9), st.sampled_from(["topic", "tone"]), st.sampled_from("abc")),
+        min_size=1,
+        max_size=40,
+    ),
+    st.integers(2, 8),
+)
+def test_no_text_is_pushed_away_from_its_own_class(votes: Any, most: int) -> None:  # noqa: ANN401
+    """Which is what most people said of it, in the task that a batch is of."""
+    rows = [{"prompt": f"text {text}", "label": label, "task": task} for text, task, label in votes]
+    examples = read(rows).examples
+    found = batches(examples, most=most, seed=1, epoch=0)
+    check_batches(found, most)
+    assert len({(one.task, one.anchor) for one in examples}) == len(examples), "an anchor once a task"
+    for batch in found:
+        [task] = {one.task for one in batch}
+        for one in batch:
+            told = [
+                Counter(label for text, at, label in votes if at == task and f"text {text}" == side) for side in one[:2]
+            ]
+            (top, count), *rest = told[0].most_common()
+            assert all(count > other for _, other in rest), "evenly split texts are of no class"
+            assert top == told[1].most_common()[0][0]
+        assert len({one.apart for one in batch}) == len(batch)
+
+
+def test_one_vote_against_many_makes_no_second_class() -> None:
+    rows = [{"prompt": "disputed", "label": label} for label in "aaab"]
+    rows += [{"prompt": "split", "label": label} for label in "ab"]
+    rows += [{"prompt": f"{label} {number}", "label": label} for label in "ab" for number in range(3)]
+    found = read(rows)
+    assert [one.apart for one in found.examples if one.anchor == "disputed"] == ["/a"]
+    assert found.left_out == {"split": 1}
+
+
+def test_what_finds_no_partner_in_a_batch_is_told() -> None:
+    """Of 40 texts of one class and 10 of the other, ten pairs are learned from in an epoch."""
+    rows = [
+        {"prompt": f"{label} {number}", "label": label}
+        for label, many in (("ham", 40), ("spam", 10))
+        for number in range(many)
+    ]
+    examples = read(rows).examples
+    learned = sum(map(len, batches(examples, most=16, seed=0, epoch=0)))
+    told = alone(len(examples), learned)
+    assert told["rows/alone-in-batch"] == 30 and "30 an epoch" in told["warning"]
+    assert alone(50, 49.5) == {"rows/alone-in-batch": 0.5}
+
+
+def test_the_best_answer_is_compared_with_all_lower_ones_whatever_is_trained_on() -> None:
+    rows = [
+        {"prompt": f"p {n}", "completions": [f"{letter} {n}" for letter in "abcdef"], "ranks": [1, 2, 3, 4, 5, 6]}
+        for n in range(9)
+    ]
+    for hard in (0, 1, 16):
+        found = gather(rows, rows, config(hard_negatives=hard), 0)
+        assert all(len(one.negatives) == 5 for one in found.ranked)
+        assert all(len(one.negatives) == min(hard, 5) for one in found.heldout)
+
+
+def test_rows_that_give_the_same_examples_each_epoch_are_read_once(run_on: Callable[..., Run]) -> None:
+    rows = worlds.rows("ranking", 12, 1)
+    run = run_on(rows, [], epochs=2)
+    material = gather(rows, [], run.config, 0)
+    first, second = ({id(one) for batch in epoch for one in batch} for epoch in plan(run, None, material).epochs)  # type: ignore[arg-type]
+    assert first == second == {id(one) for one in material.examples}
 
 
 def test_the_best_answer_belongs_to_the_prompt_and_the_least_liked_are_hard_negatives() -> None:
@@ -119,7 +194,7 @@ def test_texts_of_a_class_are_partners_and_change_them_from_epoch_to_epoch() -> 
     rows = [{"prompt": f"{label} {number}", "label": label} for label in "ab" for number in range(8)]
     rows += [{"prompt": "alone", "label": "c"}, {"prompt": "  ", "label": "a"}, {"prompt": "a 1", "label": "a"}]
     first, second = (read(rows, seed=5, epoch=epoch) for epoch in (0, 1))
-    assert first.left_out == {"alone-in-class": 1, "empty": 1, "same-text": 1}
+    assert first.left_out == {"alone-in-class": 1, "empty": 1}
     assert {one.anchor for one in first.examples} == {f"{label} {number}" for label in "ab" for number in range(8)}
     assert all(one.anchor[0] == one.positive[0] and one.anchor != one.positive for one in first.examples)
     assert first.examples != second.examples
@@ -147,6 +222,7 @@ def test_a_text_is_cut_in_halves_at_a_space() -> None:
         ([{"text": "same", "group": f"g{n}"} for n in range(9)], {}, "same text"),
         ([{"text": f"text {n}", "group": "one"} for n in range(9)], {}, "apart"),
         ([{"prompt": f"text {n}", "label": "only"} for n in range(9)], {}, "class"),
+        ([{"prompt": f"text {n}", "label": "only", "task": f"task {n % 2}"} for n in range(9)], {}, "one class"),
         ([{"prompt": f"text {n}", "label": f"l{n}"} for n in range(9)], {}, "two"),
         ([{"text": f"text {n}"} for n in range(9)], {"dropout": 0.0}, "dropout"),
         ([{"prompt": f"p {n}", "completions": ["a", "b"], "ranks": [1, 1]} for n in range(9)], {}, "more than others"),
@@ -293,6 +369,7 @@ def test_it_learns_what_belongs_together(run_on: Callable[..., Run], capsys: pyt
         "an untrained encoder has all texts in one corner: aligned, and not spread"
     )
     assert numbers["speed/tokens-a-second"] > 0
+    assert "rows/alone-in-batch" in numbers
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     shown = {event["title"] for event in events if event["type"] == "report"}
     assert shown == {"Finding what belongs together", "How alike held-out texts are"}

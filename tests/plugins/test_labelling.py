@@ -82,6 +82,26 @@ def test_rare_classes_are_kept_or_left_out_when_told_to() -> None:
     assert without.counts["rows/left-out"] == 1
 
 
+def test_a_text_counts_only_where_the_class_that_most_gave_it_can_be_learned() -> None:
+    """Nobody is right who says what the minority said, because the majority's class is unknown."""
+    single = [row("lonely", "rare"), row("lonely", "rare"), row("lonely", "odd")]
+    asked = [row("x", "odd"), row("x", "unheard"), row("x", "unheard"), row("y", "odd"), row("y", "odd"), row("y", "?")]
+    kept = lessons(read([*ten(), *single]), read(asked), rare="keep")
+    assert [one.prompt for one in kept.heldout] == ["y"] and kept.heldout[0].shares == {"odd": 1.0}
+    assert kept.counts["rows/not-measured"] == 1
+    without = lessons(read([*ten(), *single]), read(asked), rare="leave-out")
+    assert len(without.train) == 10 and without.counts["rows/left-out"] == 1
+
+
+def test_people_agree_as_far_as_several_of_them_labelled_a_text() -> None:
+    once = [row(f"once {n}", "odd") for n in range(90)]
+    thrice = [row(f"thrice {n}", "even" if vote == 2 and n < 4 else "odd") for n in range(8) for vote in range(3)]
+    split = [row(f"split {n}", label) for n in range(2) for label in ("odd", "even")]
+    found = lessons(read(ten()), read([*once, *thrice, *split]))
+    assert found.agreement == pytest.approx((4 * 1 + 4 * 2 / 3 + 2 * 1 / 2) / 10)
+    assert lessons(read(ten()), read(once)).agreement is None
+
+
 def test_several_tasks_need_a_choice() -> None:
     rows = read([*ten(task="parity"), row("text 1", "short", task="length")])
     assert len(rows) == 11, "the same text in two tasks is two texts"
@@ -131,6 +151,13 @@ def test_the_interval_of_macro_f1_draws_groups() -> None:
     assert by_row == classified.f1_interval(truth, said, [str(n) for n in range(200)])
 
 
+def test_a_bootstrap_drawn_in_blocks_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, said, units = ["a", "b"] * 50, ["a", "b"] * 40 + ["b", "a"] * 10, [str(n) for n in range(100)]
+    whole = classified.f1_interval(truth, said, units)
+    monkeypatch.setattr(classified, "DRAWN_AT_ONCE", 700)
+    assert classified.f1_interval(truth, said, units) == whole
+
+
 def test_calibration_and_loss_by_hand() -> None:
     shares = [[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]
     truth = ["a", "b", "b", "a"]
@@ -144,6 +171,24 @@ def test_words_alone_are_a_baseline_and_no_words_are_none() -> None:
     said = classified.by_words([one["prompt"] for one in rows], [one["label"] for one in rows], ["purrs mouse stone"])
     assert said == ["cat"]
     assert classified.by_words(["!", "?"], ["a", "b"], ["."]) is None
+    assert classified.by_words(["one", "two"], ["a", "a"], ["three"]) == ["a"], "a majority that is everywhere the same"
+
+
+def test_the_words_baseline_keeps_within_its_memory_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, labels = ["red red cat", "red dog", "red red cat", "red dog"], ["a", "b", "a", "b"]
+    monkeypatch.setattr(classified, "WEIGHTS", 2 * 1)
+    assert set(classified.by_words(texts, labels, ["red cat", "red dog"]) or []) in ({"a"}, {"b"}), (
+        "only 'red' is known"
+    )
+    monkeypatch.setattr(classified, "PASSES", 4 * 2 - 1)
+    assert classified.by_words(texts, labels, ["cat"]) is None
+
+
+def test_outputs_of_the_same_name_are_refused() -> None:
+    from plugins.lib.classifying import outputs
+
+    with pytest.raises(NeedsNotMet, match="topic/sub/x"):
+        outputs({"topic": ["sub/x", "y"], "topic/sub": ["x", "z"]})
 
 
 class Shown(Run):
@@ -312,6 +357,73 @@ def test_two_tasks_have_two_heads_on_one_trunk(bases: Mapping[str, Any], tmp_pat
     assert begun.causal and all(
         torch.equal(old, new) for old, new in zip(opened.trunk.parameters(), begun.trunk.parameters(), strict=True)
     )
+
+
+def test_which_end_is_read_is_the_classifiers_own_and_a_cut_text_ends_once(bases: Mapping[str, Any]) -> None:
+    """`embed` is the base's, whatever was classified before; a tokenizer that sets EOS itself gets no second one."""
+    import numpy as np
+    from tokenizers.processors import TemplateProcessing
+
+    from plugins.lib.classifying import Classifier
+
+    model = Classifier.begin(bases["causal"].folder, {"": ["a", "b"]}, seed=0, device="cpu", max_length=16, keep="end")
+    long = "first " * 3000 + "last"
+    before = model.embed([long])
+    model.classify(["x"])
+    assert np.array_equal(model.embed([long]), before)
+    plain, eos = model.encode([long])[0], model.tokenizer.eos_token_id
+    mark = (model.tokenizer.eos_token, eos)
+    model.tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=f"$A {mark[0]}", special_tokens=[mark])
+    found = model.encode([long])[0]
+    assert found == plain and found.cut and len(found.ids) == 16 and found.ids[-2:].count(eos) == 1
+
+
+def test_long_texts_stay_within_robertas_positions_and_its_head_is_drawn_whole(
+    bases: Mapping[str, Any], tmp_path: Path
+) -> None:
+    import torch
+
+    from plugins.lib.classifying import Classifier, open_classifier
+    from plugins.reward_model.config import RewardModelConfig
+    from plugins.reward_model.outputs import Outputs
+    from plugins.reward_model.starting import from_base
+    from tests.plugins.architectures import made
+
+    base = made("roberta", vocab_size=len(bases["encoder"].tokenizer), max_position_embeddings=64, pad_token_id=1)
+    base.save_pretrained(tmp_path / "base")
+    bases["encoder"].tokenizer.save_pretrained(tmp_path / "base")
+    model = Classifier.begin(tmp_path / "base", {"": ["a", "b", "c"]}, seed=0, device="cpu")
+    assert model.max_length == 62
+    config = RewardModelConfig(lora_rank=2, heads=2)
+    reward = from_base(tmp_path / "base", config, causal=False, outputs=Outputs(heads=2), seed=0, device="cpu")
+    assert reward.max_length == 62, "adapters hide the table of positions, and must not"
+    model.save(tmp_path / "model")
+    opened = open_classifier(tmp_path / "model")
+    assert len(opened.classify(["word " * 500])[0]) == 3
+    assert opened.embed(["word " * 500]).shape == (1, 32)
+    again = Classifier.begin(tmp_path / "model", {"": ["a", "b", "c"]}, seed=1, device="cpu").model
+    for part in ("dense", "out_proj"):
+        old, new = (getattr(one.classifier, part).weight for one in (opened.model, again))
+        assert not torch.isclose(old, new).any(), f"{part} is another one"
+
+
+@pytest.mark.parametrize("words", [True, False], ids=["one class is everywhere the majority", "as planted"])
+def test_the_model_is_there_before_anything_is_measured(words: bool, make: Make) -> None:
+    """The baseline of words once ended a run whose every text had the same majority, after the last step."""
+    rows = worlds.rows("label", 12, 1)
+    if words:
+        rows = [row(f"text {n}", label) for n in range(12) for label in ("cat", "cat", "dog" if n < 2 else "cat")]
+    run = make(rows=rows, epochs=1, evaluations=0, rare_classes="leave-out")
+    saved: list[bool] = []
+    state = run.state
+
+    def heard(name: str, message: str = "") -> None:
+        if "after training" in message:
+            saved.append((run.out / "model" / "model.safetensors").exists())
+        state(name, message)
+
+    run.state = heard  # type: ignore[method-assign]
+    assert "steps" in trained(run) and saved == [True]
 
 
 @pytest.mark.slow

@@ -11,8 +11,11 @@ from safetensors.torch import load_file
 
 from feinschliff import NeedsNotMet
 from plugins.base_models.tiny import build_causal, build_encoder
+from plugins.lib.masking import Masker
+from plugins.lib.texts import LONGEST_WORD, halves, read_texts
+from plugins.self_supervised.masked_examples import Examples
 from plugins.self_supervised.masked_lm import train
-from plugins.self_supervised.masked_model import open_masked, readable
+from plugins.self_supervised.masked_model import framed, open_masked, readable
 from tests.plugins.architectures import ENCODERS, SHARING, configured
 from tests.plugins.text_world import StopAfter, a_run, colour_of, right_side
 
@@ -171,6 +174,33 @@ def test_texts_of_any_script_and_length_are_learned_from(encoder: Path, tmp_path
     assert numbers["parts/train"] > 20, "long texts are read in parts"
     assert math.isfinite(numbers["loss/train"])
     assert "loss/heldout" not in numbers, "nothing was held out"
+
+
+def test_where_the_order_is_asked_nothing_of_a_text_is_withheld(encoder: Path) -> None:
+    """However unequal its halves are: what one leaves of the room is the other's."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    masker = Masker("words", 0.15, tokenizer.mask_token_id, range(10, 100)).covering
+    texts = ["We walk. " + "The river is long and cold and deep and wide " * count + "today." for count in (1, 3)]
+    texts += ["The river is long and cold and deep and wide today. " * 2 + "We walk on.", "One is here. Two is there."]
+    whole = [
+        [tokenizer(half, add_special_tokens=False)["input_ids"] for half in halves(text)]  # type: ignore[union-attr]
+        for text in texts
+    ]
+    room = max(len(first) + len(second) for first, second in whole)
+    parts = read_texts([{"text": text} for text in texts], tokenizer, room=room).parts
+    for one, (first, second) in zip(Examples(parts, masker, tokenizer, 0, room, order=True).held, whole, strict=True):
+        ids = list(one.sequence.ids)
+        for place, token in zip(one.places, one.truth, strict=True):
+            ids[place] = token
+        assert ids == framed(tokenizer, *([second, first] if one.swapped else [first, second]))
+    less = Examples(parts, masker, tokenizer, 0, room - 6, order=True)
+    for one, (first, second) in zip(less._pairs, whole, strict=True):
+        assert one is not None
+        kept, following = ([*part.ids] for part in one)
+        assert room - 6 - LONGEST_WORD < len(kept) + len(following) <= room - 6 or len(first) + len(second) <= room - 6
+        assert kept == first[len(first) - len(kept) :] and following == second[: len(following)], "next to the border"
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 from collections.abc import Callable
 from itertools import pairwise
 from math import sqrt
@@ -17,7 +18,7 @@ from plugins.lib.masking import LENGTHS, Kind, Masker, span_length
 from plugins.lib.settings import Batches
 from plugins.lib.texts import LONGEST_WORD, halves, parts_of, read_texts
 from plugins.self_supervised.gapping import Gapped, Marks, arranged, cut, question, without_words
-from plugins.self_supervised.rounds import rounds
+from plugins.self_supervised.rounds import Batch, Shown, remembered, rounds
 
 MASK, ORDINARY = 1, range(10, 1000)
 MARKS = Marks(-1, -2, -3, -4, -5)
@@ -153,7 +154,12 @@ def test_words_are_the_tokenizers_own_and_never_endless(tokenizer: Any) -> None:
     longest = max(part.words.count(word) for word in part.words)
     assert part.words[0] == 0 and part.words.count(0) > 1, "a word of several tokens is one word"
     assert longest <= LONGEST_WORD, "a script without blanks is hidden in pieces"
-    assert part.words == sorted(part.words)
+    assert list(part.words) == sorted(part.words)
+
+
+def test_tokens_are_kept_in_a_few_bytes_each(tokenizer: Any) -> None:  # noqa: ANN401
+    [part] = parts_of("one two three. " * 500, tokenizer, room=100_000)
+    assert sys.getsizeof(part.ids) + sys.getsizeof(part.words) < 10 * len(part.ids)
 
 
 def test_special_tokens_in_a_text_are_characters(tokenizer: Any) -> None:  # noqa: ANN401
@@ -272,3 +278,14 @@ def test_every_text_has_its_turn_in_every_epoch(lengths: list[int], rows: int, a
         assert all(len(step) <= accumulate for step in steps) and all(len(batch) <= rows for batch in batches)
         padded = [len(batch) * max(lengths[row.place] for row in batch) for batch in batches if len(batch) > 1]
         assert not budget or all(tokens <= budget for tokens in padded)
+
+
+def test_an_example_is_made_once_a_step() -> None:
+    """A step asks for the weight of all its batches, then for the loss of one after the other."""
+    made: list[Shown] = []
+    shown = remembered(lambda row: made.append(row) or row.place, Batches(accumulate=2))  # type: ignore[func-returns-value]
+    for epoch in range(2):
+        step = [Batch(epoch, (0, 1)), Batch(epoch, (2,))]
+        assert shown(step) == [0, 1, 2]
+        assert [shown([batch]) for batch in step] == [[0, 1], [2]]
+    assert made == [Shown(place, epoch) for epoch in range(2) for place in range(3)]

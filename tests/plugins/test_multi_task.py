@@ -17,9 +17,11 @@ from feinschliff.run import Stop
 from plugins.base_models.opening import open_tiny
 from plugins.lib.encoding import Encoded
 from plugins.lib.opening import open_trained
-from plugins.supervised.multi_task import begun, mixed, own_steps, planned, told, train, weighed
+from plugins.lib.stepping import Plan, Steps
+from plugins.supervised.multi_task import _commonest, begun, mixed, own_steps, planned, told, train, weighed
 from plugins.supervised.multi_task_config import MultiTaskConfig
-from plugins.supervised.multi_task_learners import Example, Sorter
+from plugins.supervised.multi_task_learners import Example, Outcomes, Sorter
+from plugins.supervised.multi_task_reporting import look
 from tests.plugins.task_world import Rows, a_run, demonstrations, labels
 
 FEW: dict[str, Any] = {"batch_rows": 16, "evaluations": 1}
@@ -255,9 +257,79 @@ def test_a_task_without_held_out_rows_is_trained_and_said_so(
     assert [row["task"] for row in columns(reports(capsys)["Tasks"])] == ["topic"]
 
 
-def test_weights_that_cannot_be_read_are_refused_by_the_form() -> None:
+def test_tasks_that_are_held_out_alone_are_told_and_rows_of_none_refused(encoder: Path, tmp_path: Path) -> None:
+    rows, heldout = labels({"topic": 60, "half": 60}, 0), labels({"topic": 10, "half": 10}, 1)
+    stranger = [{**row, "task": "other"} for row in heldout[:3]]
+    numbers = train(a_run(tmp_path / "run", encoder, rows, [*heldout, *stranger], **{**SMALL, "epochs": 1}))
+    assert "Nothing was learned of other: no rows to learn from, 3 held out." in numbers["warning"]
+    assert (numbers["rows/heldout"], numbers["rows/not-measured"]) == (20, 3)
+    with pytest.raises(NeedsNotMet, match="2 of 22 rows say of no task"):
+        train(a_run(tmp_path / "unnamed", encoder, rows, [*heldout, *without_task(heldout[:2])], **SMALL))
+
+
+def test_weights_that_cannot_be_read_or_are_not_asked_for_are_refused_by_the_form() -> None:
     with pytest.raises(ValueError, match="no task with a weight"):
-        MultiTaskConfig(weights="half")
+        MultiTaskConfig(mix="weights", weights="half")
+    with pytest.raises(ValueError, match="weights are for the mix 'weights', and it is 'temperature'"):
+        MultiTaskConfig(weights="half=2")
+
+
+# --- what the loop and the page rest on ---
+
+
+def test_a_gradient_that_is_no_number_ends_the_run_at_its_step(encoder: Path, tmp_path: Path) -> None:
+    import torch
+
+    layer = torch.nn.Linear(1, 1)
+    was = layer.weight.detach().clone()
+    plan: Plan[int] = Plan(
+        [[[1]]], loss=lambda rows, whole: (layer.weight * 0).sqrt().sum()
+    )  # 0, and steep without end
+    run = a_run(tmp_path / "run", encoder, [], [])
+    with pytest.raises(FloatingPointError, match="the gradient became nan at step 1 of 1"):
+        Steps(run, layer, plan, run.config, rate=1e-3).work()
+    assert torch.equal(layer.weight, was)
+
+
+def test_the_commonest_class_is_one_that_people_are_sure_of() -> None:
+    rows = [Example("a", example("a").sequence, "g", 1.0, truth=truth) for truth in (-1, -1, -1, 1, 1, 0, 0, 2)]
+    assert _commonest(rows) == 0, "of equals the first"
+    assert _commonest(rows[:3]) == -1
+
+
+class Looked(Sorter):
+    """A learner of which everything but the metric is unknown."""
+
+    def __init__(self) -> None:
+        pass
+
+    def outcomes(self, examples: Sequence[Example]) -> Outcomes:
+        return Outcomes([1.0] * len(examples))
+
+
+def test_no_two_curves_have_one_name_whatever_the_tasks_are_called() -> None:
+    tasks = ["train", "heldout", "x" * 70 + "a", "x" * 70 + "b"]
+    names = look(Looked(), {task: [example(task)] for task in tasks})
+    assert len(names) == 5 and {"accuracy/task/train", "accuracy/task/heldout", "accuracy/heldout"} < set(names)
+
+
+def test_no_model_lives_on_beside_the_single_tasks(encoder: Path, tmp_path: Path) -> None:
+    import gc
+
+    from torch.nn import Parameter
+
+    def weights() -> int:
+        return sum(one.numel() for one in gc.get_objects() if type(one) is Parameter)
+
+    rows, heldout = labels({"topic": 40, "half": 40}, 0), labels({"topic": 10, "half": 10}, 1)
+    run = a_run(tmp_path / "run", encoder, rows, heldout, **FEW, epochs=1, compare_single=True)
+    gc.collect()
+    before, found = weights(), []
+    run.state = lambda name, message="": found.append(weights()) if "alone" in message else None  # type: ignore[method-assign]
+    numbers = train(run)
+    assert found == [before, before]
+    places = [json.loads(one.read_text())["step"] for one in (tmp_path / "run" / "checkpoints").glob("*/place.json")]
+    assert places == [numbers["steps"]], "the single tasks wrote none"
 
 
 # --- quality ---
