@@ -229,7 +229,7 @@ def test_an_admin_freezes_trains_watches_and_scores(said: dict[int, list[int]], 
     lin.look("new run, refused")
     page.get_by_label("epochs", exact=False).fill("5")
     page.get_by_text("Batches and memory").click()
-    page.get_by_label("batch rows").fill("2")
+    page.get_by_label("Rows a step").fill("2")
     page.get_by_role("button", name="Launch").click()
 
     page.wait_for_url(re.compile(r"/runs/\d+/$"))

@@ -40,8 +40,10 @@ DOORS = {
     "flag": "annotator", "flags": "lead", "settle_flag": "lead", "describe_item": "lead",
     "project_settings": "lead", "similar": "lead", "items": "lead", "item": "lead", "project_people": "lead",
     "deactivate_member": "lead",
-    "fresh_link": "lead", "import": "lead", "import_mapping": "lead", "discard_import": "lead", "snapshots": "lead",
-    "snapshot": "lead", "snapshot_rows": "lead", "runs": "lead", "new_run": "lead", "run": "lead", "run_live": "lead",
+    "fresh_link": "lead", "import": "lead", "import_mapping": "lead", "discard_import": "lead",
+    "withdraw_texts": "lead", "snapshots": "lead",
+    "snapshot": "lead", "snapshot_rows": "lead", "runs": "lead", "new_run": "lead", "run": "lead",
+    "rename_run": "lead", "run_live": "lead",
     "advice": "lead", "advice_train": "lead", "advice_compare": "lead", "api_advice": "api_lead",
     "cancel_run": "lead", "project_plugins": "lead", "models": "lead", "model": "lead",
 }  # fmt: skip
