@@ -240,7 +240,7 @@ class Watched(BaseModel):
     preference_drop: float = Field(
         title="Lost agreement that stops the run",
         json_schema_extra=ALARMS,
-        default=0.1,
+        default=0.2,
         ge=0,
         le=1,
         description="The run stops itself when, with rising reward, its agreement with people falls this far; 0: never.",

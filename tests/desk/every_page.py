@@ -31,7 +31,8 @@ NOT_PAGES = {
     "cancel_run", "snapshot_rows", "api_projects", "api_project", "submit", "skip", "unskip", "draft", "flag", "keep", "ahead",
     "again", "answer_feedback", "confirm_guidelines", "preview_guidelines", "ask_again", "judgement_feedback",
     "questions_preview", "questions_back", "deactivate_member", "fresh_link", "discard_import", "describe_item",
-    "settle_flag", "say", "choose", "conversation", "advice_train", "advice_compare", "api_advice",
+    "settle_flag", "say", "choose", "conversation", "advice_train", "advice_compare", "api_advice", "withdraw_texts",
+    "rename_run",
 }  # fmt: skip
 
 
