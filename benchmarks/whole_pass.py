@@ -86,7 +86,7 @@ def photograph(site: Site, runs: list[str], folder: Path) -> None:
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(site.link("admin"))
         for run in runs:
-            page.goto(f"{site.address}/projects/questions/runs/{run.removeprefix('run:')}/")
+            page.goto(f"{site.address}/p/questions/runs/{run.removeprefix('run:')}/")
             page.wait_for_load_state("networkidle")
             page.screenshot(path=str(folder / f"{run.replace(':', '-')}.png"), full_page=True)
 
