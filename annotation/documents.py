@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 from django.conf import settings
 from django.utils.translation import gettext
 
-from annotation import formats
+from annotation import formats, picking
 from annotation.formats import encodings, jsonl
 from annotation.formats.jsonl import Problem, Unreadable
 from webapp import saying
@@ -27,6 +27,7 @@ from webapp import saying
 LONGEST = 20_000_000  # characters of one text
 SHORT = 200  # characters of a key, a title, a group
 MOST_PROBLEMS = 20  # after which a file is not read any further
+MOST_EXAMPLES = 6  # names of files that were passed over; one of each ending
 DOCUMENTS = (".txt", ".text")
 WORDS = ("id", "text", "title", "group")
 #: word -> names that files usually give it
@@ -75,13 +76,34 @@ class How:
     mapping: Mapping[str, str] = field(default_factory=dict)
 
 
-def _unpacked(source: Source) -> Iterator[Source]:
-    """The source, or the files in it where it is a zip. Raises Problem for one that is too large, DAMAGED for one that is."""
+@dataclass
+class PassedOver:
+    """The files of a zip or folder that are no texts: how many, and the first of each ending. Hidden ones are none of them."""
+
+    count: int = 0
+    examples: dict[str, str] = field(default_factory=dict)  # ending -> name
+
+    def note(self, name: str) -> None:
+        if _is_hidden(name):
+            return
+        self.count += 1
+        ending = PurePosixPath(name).suffix.lower()
+        if ending not in self.examples and len(self.examples) < MOST_EXAMPLES:
+            self.examples[ending] = jsonl.shown(_short(name))
+
+
+def _unpacked(source: Source, passed_over: PassedOver) -> Iterator[Source]:
+    """The source, or the texts in it where it is a zip. Raises Problem for one that is too large, DAMAGED for one that is."""
     if not source.is_zip:
         yield source
         return
     with zipfile.ZipFile(source.file) as packed:
-        members = [one for one in packed.infolist() if not one.is_dir() and not _is_hidden(one.filename)]
+        members = []
+        for one in packed.infolist():
+            if is_text(one.filename):
+                members.append(one)
+            elif not one.is_dir():
+                passed_over.note(one.filename)
         if sum(one.file_size for one in members) > settings.IMPORT_MAX_BYTES:
             said = gettext("unpacked it is larger than %(n)s MB") % {"n": settings.IMPORT_MAX_BYTES // 2**20}
             raise Problem(0, source.name, said)
@@ -101,20 +123,22 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
 
 
-def read(source: Source, how: How, problems: list[Problem]) -> Iterator[Found]:
-    """The texts of a file, or of all files in a zip that are texts; what cannot be read is noted in `problems`."""
+def read(source: Source, how: How, problems: list[Problem], passed_over: PassedOver) -> Iterator[Found]:
+    """The texts of a file, or of all files in a zip that are texts; what cannot be read is noted in `problems`.
+
+    The other files of a zip are noted in `passed_over`.
+    """
     if not source.is_zip and not is_text(source.name):
         problems.append(Problem(0, source.name, no_text()))
         return
     place = source.name
     try:
-        for one in _unpacked(source):
-            if is_text(one.name):
-                place = one.name
-                try:
-                    yield from _of(one, how, problems)
-                except Problem as problem:
-                    problems.append(placed(one.name, problem))
+        for one in _unpacked(source, passed_over):
+            place = one.name
+            try:
+                yield from _of(one, how, problems)
+            except Problem as problem:
+                problems.append(placed(one.name, problem))
     except Problem as problem:
         problems.append(problem)
     except DAMAGED as wrong:
@@ -188,14 +212,14 @@ def _guess(line: int, record: Mapping[str, Any], named: Mapping[str, str]) -> di
     """Which field is what: as it was named, and the others by their usual names; a word named as empty has no field."""
     found = {word: next((name for name in names if name in record), "") for word, names in USUAL.items()} | dict(named)
     if not found["text"]:
-        there = ", ".join(list(record)[:12])
+        there = picking.listed(record)
         raise Unreadable(line, "text", gettext("there is no field “text”; there is: %(there)s") % {"there": there})
     return {word: name for word, name in found.items() if name}
 
 
 def _value(line: int, record: Mapping[str, Any], path: str, word: str) -> str:
     if path not in record:
-        there = ", ".join(list(record)[:12])
+        there = picking.listed(record)
         said = gettext("there is no field “%(step)s”; there is: %(there)s") % {"step": path, "there": there}
         raise Problem(line, path, said)
     value = record[path]

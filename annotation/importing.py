@@ -8,63 +8,30 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
-import shutil
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext
 
-from annotation import asking, formats, labelling
+from annotation import asking, formats, judged_before, labelling
 from annotation import mapping as mappings
-from annotation.formats import encodings, jsonl
+from annotation.formats import jsonl
 from annotation.formats.jsonl import Problem
 from annotation.kinds import BadAnswer, Rankable, Subject
 from annotation.mapping import Draft
 from annotation.models import Import, Project
+from annotation.sources import Lookup, Source, empty
 from annotation.storing import PROBLEMS_SHOWN, Counts, ImportRefused, Writer
 from webapp.people import auditing
 from webapp.people.models import User
 
 BATCH = 500
-
-
-@dataclass(frozen=True)
-class Lookup:
-    """A second file whose records take the place of references to them: `field` holds the record's `key`."""
-
-    field: str
-    key: str
-    records: Mapping[str, Any]
-
-    def join(self, line: int, record: dict[str, Any]) -> None:
-        reference = record.get(self.field)
-        if str(reference) not in self.records:
-            raise Problem(
-                line,
-                self.field,
-                gettext("no record with %(key)s %(reference)s in the joined file")
-                % {"key": self.key, "reference": repr(reference)},
-            )
-        record[self.field] = self.records[str(reference)]
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file to read: UTF-8, in one of the formats. `columns` name those of a table without a first row of names."""
-
-    file: BinaryIO
-    form: str = "jsonl"
-    columns: Sequence[str] = ()
-    lookups: Sequence[Lookup] = ()
 
 
 @dataclass(frozen=True)
@@ -85,107 +52,6 @@ def wanted_by(project: Project, mapping: Mapping[str, str]) -> Wanted:
     asked = gettext(" with a ").join(question.kind.name for question in asking.questions_of(project))
     labels = labelling.questions(project, labelling.fields_of(mapping))
     return Wanted(fewest, most, asked, ranked[1] if ranked else None, asking.demonstrated_question(project), labels)
-
-
-def read_lookup(*, field: str, key: str, file: BinaryIO) -> Lookup:
-    """The whole second file, by `key`. Raises ImportRefused."""
-    records = {}
-    try:
-        for line, record in jsonl.read(file):
-            if key not in record:
-                raise Problem(line, key, gettext("the joined file has no such field here"))
-            records[str(record[key])] = record
-    except Problem as problem:
-        raise ImportRefused([problem]) from None
-    return Lookup(field=field, key=key, records=records)
-
-
-def uploads() -> Path:
-    """Where files wait for their mapping."""
-    folder = Path(settings.HOME) / "uploads"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
-
-
-def receive(
-    *, project: Project, name: str, chunks: Iterable[bytes], actor: User, encoding: str = encodings.UTF8
-) -> Import:
-    """Keeps an uploaded file, as UTF-8, until its mapping is chosen. Raises ImportRefused for one that cannot be read."""
-    path = uploads() / uuid.uuid4().hex
-    digest, size = hashlib.sha256(), 0
-    try:
-        with path.open("xb") as out:
-            for chunk in chunks:
-                size += len(chunk)
-                if size > settings.IMPORT_MAX_BYTES:
-                    limit = settings.IMPORT_MAX_BYTES // 2**20
-                    raise ImportRefused(
-                        [
-                            Problem(
-                                0,
-                                "",
-                                gettext("the file is larger than %(limit)s MB; use manage.py import_items")
-                                % {"limit": limit},
-                            )
-                        ]
-                    )
-                digest.update(chunk)
-                out.write(chunk)
-        path = _readable(path, name, encoding)
-        first_records(path, 1)
-    except ImportRefused:
-        path.unlink(missing_ok=True)
-        raise
-    return Import.objects.create(
-        project=project,
-        file_name=name[-200:],
-        stored_as=path.name,
-        sha256=digest.hexdigest(),
-        size=size,
-        created_by=actor,
-    )
-
-
-def _readable(path: Path, name: str, encoding: str) -> Path:
-    """The uploaded file in UTF-8 under a name that ends in its format. Raises ImportRefused."""
-    with path.open("rb") as file:
-        try:
-            copy = encodings.as_utf8(file, encoding)
-        except Problem as problem:
-            raise ImportRefused([problem]) from None
-        if copy is not file:
-            path.write_bytes(b"")  # the copy is in memory or a file of its own
-            with path.open("wb") as out:
-                shutil.copyfileobj(copy, out)
-    with path.open("rb") as file:
-        return path.rename(path.with_suffix(f".{formats.format_of(name, file.read(4096))}"))
-
-
-def first_records(path: Path, count: int) -> list[dict[str, Any]]:
-    """The first records of a file that was received. Raises ImportRefused when there is none or they cannot be read."""
-    with path.open("rb") as file:
-        return first_of(Source(file, formats.format_of(path.name)), count)
-
-
-def first_of(source: Source, count: int) -> list[dict[str, Any]]:
-    """The same of a source."""
-    records = []
-    try:
-        for _, found in itertools.islice(formats.each(source.file, source.form, source.columns), count):
-            if isinstance(found, Problem):
-                raise found
-            records.append(found)
-    except Problem as problem:
-        raise ImportRefused([problem]) from None
-    if not records:
-        raise ImportRefused([_empty(source)])
-    return records
-
-
-def _empty(source: Source) -> Problem:
-    if source.form == "jsonl":
-        return Problem(0, "", gettext("the file is empty; it needs one JSON object a line"))
-    return Problem(0, "", gettext("the file is empty; below the names of the columns it needs a record a row"))
 
 
 def drafts(source: Source, mapping: Mapping[str, str], wanted: Wanted, counts: Counts) -> Iterator[Draft]:
@@ -221,7 +87,7 @@ def drafts(source: Source, mapping: Mapping[str, str], wanted: Wanted, counts: C
     except Problem as problem:
         problems.append(problem)
     if not counts.lines and not problems:
-        problems.append(_empty(source))
+        problems.append(empty(source))
     if problems:
         raise ImportRefused(problems)
 
@@ -351,7 +217,7 @@ def _labels_of(source: Source, words: Mapping[str, str], problems: list[Problem]
             if mappings.is_wanted(record, words):
                 for lookup in source.lookups:
                     lookup.join(line, record)
-                yield mappings.labels(line, record, words)
+                yield judged_before.labels(line, record, words)
         except jsonl.Unreadable:
             raise
         except Problem as problem:
@@ -367,20 +233,3 @@ def begin(*, project: Project, path: Path, actor: User | None) -> Import:
     return Import.objects.create(
         project=project, file_name=path.name[-200:], sha256=digest, size=path.stat().st_size, created_by=actor
     )
-
-
-def mapping_from(pairs: Iterable[str]) -> dict[str, str]:
-    """`["prompt=question", ...]` as a mapping. Raises Problem."""
-    mapping = {}
-    for pair in pairs:
-        word, equals, fields = pair.partition("=")
-        if not equals or not word.strip():
-            raise Problem(0, pair, gettext("a mapping is written word=field, as in prompt=question"))
-        mapping[word.strip()] = fields
-    return mapping
-
-
-def as_json(record: Mapping[str, Any], limit: int = 4000) -> str:
-    """A record to look at."""
-    text = jsonl.shown(json.dumps(record, ensure_ascii=False, indent=2))
-    return text if len(text) <= limit else text[:limit] + "\n…"

@@ -13,7 +13,7 @@ from typing import Any
 from django.utils.text import slugify
 from django.utils.translation import gettext
 
-from annotation import asking
+from annotation import asking, picking
 from annotation.formats.jsonl import Problem
 from annotation.kinds import KINDS, BadAnswer, Subject
 from annotation.kinds.label import MOST_LABELS, Label
@@ -47,8 +47,8 @@ def collect(records: Iterable[Mapping[str, Sequence[str]]]) -> dict[str, Seen]:
 
 
 def fields_of(mapping: Mapping[str, str]) -> list[str]:
-    """The fields with labels that a mapping names, each once."""
-    return list(dict.fromkeys(path.strip() for path in mapping.get("label", "").split(",") if path.strip()))
+    """The fields with labels that a checked mapping names, each once."""
+    return list(dict.fromkeys(picking.named(mapping["label"]))) if "label" in mapping else []
 
 
 def questions(project: Project, fields: Sequence[str]) -> dict[str, asking.Asked]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext
 
-from annotation.documents import LONGEST, SHORT, WORDS, Found, How, Source, no_text, placed, read, too_long
+from annotation import documents, picking
+from annotation.documents import LONGEST, SHORT, Found, How, PassedOver, Source, placed
 from annotation.formats.jsonl import Problem
 from annotation.models import Import, Project, Text
 from annotation.storing import PROBLEMS_SHOWN, ImportRefused
@@ -27,21 +28,32 @@ BATCH = 200
 
 @dataclass
 class Counts:
-    """What an import of texts did."""
+    """What an import of texts did. `passed_over` are files of a zip or folder that are no texts, with a few of their names."""
 
     files: int = 0
     texts: int = 0
     already_there: int = 0
     characters: int = 0
+    passed_over: int = 0
+    passed_over_such_as: list[str] = field(default_factory=list)
 
 
 @transaction.atomic
 def take(
-    *, project: Project, sources: Callable[[], Iterable[Source]], names: Sequence[str], how: How, actor: User | None
+    *,
+    project: Project,
+    sources: Callable[[], Iterable[Source]],
+    names: Sequence[str],
+    how: How,
+    actor: User | None,
+    passed_over: PassedOver | None = None,
 ) -> Counts:
-    """All texts of the files that `sources` gives, each time from their beginning, or nothing. Raises ImportRefused."""
+    """All texts of the files that `sources` gives, each time from their beginning, or nothing. Raises ImportRefused.
+
+    `passed_over` are files that the caller left aside already.
+    """
     batch = _begin(project, sources(), names, actor)
-    return import_texts(project=project, sources=sources(), how=how, actor=actor, batch=batch)
+    return import_texts(project=project, sources=sources(), how=how, actor=actor, batch=batch, passed_over=passed_over)
 
 
 @transaction.atomic
@@ -76,24 +88,30 @@ def _begin(project: Project, sources: Iterable[Source], names: Sequence[str], ac
     )
 
 
-def import_texts(*, project: Project, sources: Iterable[Source], how: How, actor: User | None, batch: Import) -> Counts:
+def import_texts(
+    *,
+    project: Project,
+    sources: Iterable[Source],
+    how: How,
+    actor: User | None,
+    batch: Import,
+    passed_over: PassedOver | None = None,
+) -> Counts:
     """All texts of all files, or nothing. Raises ImportRefused with up to twenty problems; returns what was done."""
-    for word in how.mapping:
-        if word not in WORDS:
-            said = gettext("no such word in a mapping; the words are %(words)s") % {"words": ", ".join(WORDS)}
-            raise ImportRefused([Problem(0, word, said)])
-    counts, problems = Counts(), list[Problem]()
+    how = replace(how, mapping=_checked_mapping(how.mapping))
+    counts, problems, passed_over = Counts(), list[Problem](), passed_over or PassedOver()
     with transaction.atomic():
         project = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-        found = _checked(_all(sources, how, problems), counts, problems)
+        found = _checked(_all(sources, how, problems, passed_over), counts, problems)
         while some := list(itertools.islice(found, BATCH)):
             _store(project, batch, some, counts, problems)
             if len(problems) >= PROBLEMS_SHOWN:
                 break
         if not counts.files and not problems:
-            problems.append(Problem(0, "", no_text()))
+            problems.append(Problem(0, "", documents.no_text()))
         if problems:
             raise ImportRefused(problems[:PROBLEMS_SHOWN])
+        counts.passed_over, counts.passed_over_such_as = passed_over.count, list(passed_over.examples.values())
         Import.objects.filter(pk=batch.pk).update(
             mapping=dict(how.mapping), counts=vars(counts), done_at=Now(), stored_as=""
         )
@@ -101,16 +119,30 @@ def import_texts(*, project: Project, sources: Iterable[Source], how: How, actor
     return counts
 
 
-def _all(sources: Iterable[Source], how: How, problems: list[Problem]) -> Iterator[Found]:
+def _checked_mapping(mapping: Mapping[str, str]) -> dict[str, str]:
+    """The mapping with bare names of fields. Raises ImportRefused."""
+    checked = {}
+    for word, field_name in mapping.items():
+        if word not in documents.WORDS:
+            said = gettext("no such word in a mapping; the words are %(words)s") % {"words": ", ".join(documents.WORDS)}
+            raise ImportRefused([Problem(0, word, said)])
+        try:
+            checked[word] = picking.one(field_name)
+        except Problem as problem:
+            raise ImportRefused([Problem(0, word, problem.message)]) from None
+    return checked
+
+
+def _all(sources: Iterable[Source], how: How, problems: list[Problem], passed_over: PassedOver) -> Iterator[Found]:
     for source in sources:
-        yield from read(source, how, problems)
+        yield from documents.read(source, how, problems, passed_over)
         if len(problems) >= PROBLEMS_SHOWN:
             return
 
 
 def _checked(found: Iterable[Found], counts: Counts, problems: list[Problem]) -> Iterator[Found]:
-    """Those that can be kept; what is wrong with the others is noted."""
-    seen: dict[str, str] = {}
+    """Those that can be kept; what is wrong with the others is noted. A text that comes a second time is there already."""
+    seen: dict[str, tuple[str, bytes]] = {}  # key -> where it stands first, and its digest
     place = ""
     for one in found:
         said = ""
@@ -119,20 +151,21 @@ def _checked(found: Iterable[Found], counts: Counts, problems: list[Problem]) ->
         if not one.text.strip():
             said = gettext("the text is empty")
         elif len(one.text) > LONGEST:
-            said = too_long()
+            said = documents.too_long()
         elif any("\x00" in part or not _is_unicode(part) for part in (one.key, one.title, one.group, one.text)):
             said = gettext("the text holds a NUL or half a surrogate pair, which no UTF-8 text can")
         elif one.key in seen:
-            said = gettext("the id %(key)s is that of %(first)s already") % {
-                "key": repr(one.key),
-                "first": seen[one.key],
-            }
+            first, digest = seen[one.key]
+            if digest == bytes.fromhex(one.digest):
+                counts.already_there += 1
+                continue
+            said = gettext("the id %(key)s is that of %(first)s already") % {"key": repr(one.key), "first": first}
         if said:
             problems.append(placed(one.place, Problem(one.line, "", said)))
             if len(problems) >= PROBLEMS_SHOWN:
                 return
             continue
-        seen[one.key] = one.place
+        seen[one.key] = (one.place, bytes.fromhex(one.digest))
         yield one
 
 

@@ -91,8 +91,8 @@ def _delimiter(header: str) -> str:
 
 
 def _checked(names: list[str], line: int) -> list[str]:
-    """The columns' names: a nameless one gets its number; two of one name cannot be told apart."""
-    found = [name.strip() or f"column-{number}" for number, name in enumerate(names, 1)]
+    """The columns' names, on one line each: a nameless one gets its number; two of one name cannot be told apart."""
+    found = [" ".join(name.strip().splitlines()) or f"column-{number}" for number, name in enumerate(names, 1)]
     twice = [name for name, count in Counter(found).items() if count > 1]
     if twice:
         raise Unreadable(line, twice[0], gettext("two columns have this name; the first row names the columns"))

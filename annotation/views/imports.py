@@ -13,7 +13,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from annotation import asking, documents, formats, guessing, importing, texts
+from annotation import asking, documents, formats, guessing, importing, picking, receiving, texts
 from annotation import mapping as mappings
 from annotation.formats import encodings
 from annotation.formats.jsonl import Problem, shown
@@ -84,7 +84,7 @@ def upload(request: ProjectRequest, slug: str) -> HttpResponse:
             problems = [Problem(0, "", gettext("choose a file first"))]
         else:
             try:
-                batch = importing.receive(
+                batch = receiving.receive(
                     project=request.project, name=file.name or "file", chunks=file.chunks(), actor=request.user,
                     encoding=_encoding(request),
                 )  # fmt: skip
@@ -96,7 +96,7 @@ def upload(request: ProjectRequest, slug: str) -> HttpResponse:
         "limits": asking.limits(request.project),
         "example": example_lines(request.project),
         "ranked": asking.ranked_question(request.project) is not None,
-        "problems": problems,
+        "problems": _once(problems),
         "texts": request.project.texts.count(),
         "encodings": encodings.OFFERED,
         "encoding": request.POST.get("encoding", encodings.UTF8),
@@ -133,9 +133,9 @@ def map_and_import(request: ProjectRequest, slug: str, import_id: int) -> HttpRe
     batch = get_object_or_404(Import, pk=import_id, project=request.project)
     if batch.done_at or not batch.stored_as:
         return redirect("import", slug=slug)
-    path = importing.uploads() / batch.stored_as
+    path = receiving.uploads() / batch.stored_as
     try:
-        first = importing.first_records(path, 1)[0]
+        first = receiving.first_records(path, 1)[0]
     except FileNotFoundError:
         messages.error(request, gettext("The uploaded file is gone. Choose it again."))
         Import.objects.filter(pk=batch.pk, done_at=None).delete()
@@ -158,7 +158,7 @@ def map_and_import(request: ProjectRequest, slug: str, import_id: int) -> HttpRe
             path.unlink(missing_ok=True)
             messages.success(request, _said(counts))
             return redirect("project", slug=slug)
-    context = _mapping_page(request, batch, first, chosen) | {"problems": problems}
+    context = _mapping_page(request, batch, first, chosen) | {"problems": _once(problems)}
     return render(request, "annotation/import_mapping.html", context, status=400 if problems else 200)
 
 
@@ -167,7 +167,7 @@ def map_and_import(request: ProjectRequest, slug: str, import_id: int) -> HttpRe
 def discard(request: ProjectRequest, slug: str, import_id: int) -> HttpResponse:
     batch = get_object_or_404(Import, pk=import_id, project=request.project, done_at=None)
     if batch.stored_as:
-        (importing.uploads() / batch.stored_as).unlink(missing_ok=True)
+        (receiving.uploads() / batch.stored_as).unlink(missing_ok=True)
     batch.delete()
     return redirect("import", slug=slug)
 
@@ -180,6 +180,18 @@ def withdraw_texts(request: ProjectRequest, slug: str, import_id: int) -> HttpRe
     said = ngettext("%(n)s text was taken out.", "%(n)s texts were taken out.", n)
     messages.success(request, said % {"n": number(n)})
     return redirect("import", slug=slug)
+
+
+def _once(problems: list[Problem]) -> list[str]:
+    """Each problem where it comes first: a field that is misspelt in the mapping is missing on every line."""
+    same: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        same.setdefault((problem.field, problem.message), []).append(problem)
+    told = []
+    for first, *others in same.values():
+        more = ngettext("and on %(n)s more line", "and on %(n)s more lines", len(others)) % {"n": len(others)}
+        told.append(f"{first} ({more})" if others else str(first))
+    return told
 
 
 def _chosen(request: ProjectRequest) -> dict[str, str]:
@@ -212,8 +224,8 @@ def _mapping_page(
         "project": request.project,
         "batch": batch,
         "fields": fields,
-        "names": sorted(map(shown, first)),
-        "record": importing.as_json(first),
+        "names": [picking.quoted(shown(name)) for name in first],
+        "record": receiving.as_json(first),
         "preview": preview,
         "answers": list(zip_longest(preview.responses, preview.sources, fillvalue="")) if preview else [],
         "grouped": preview is not None and preview.group != mappings.prompt_group(preview.prompt),
@@ -226,13 +238,16 @@ def _mapping_page(
 
 def _stands_first(word: str, mapping: dict[str, str], record: dict[str, Any]) -> bool:
     """Whether the form shows the word at once: it is needed, or the mapping finds it in the first record."""
-    fields = mapping.get(word, "")
-    return word in ("id", "prompt", "responses", "label") or not record.keys().isdisjoint(_first_of(fields))
+    named = _first_of(mapping.get(word, ""))
+    return word in ("id", "prompt", "responses", "label") or not record.keys().isdisjoint(named)
 
 
-def _first_of(fields: str) -> tuple[str, str]:
-    """The first field that is named: as a column's name, and as the beginning of a path."""
-    first = fields.split(",")[0].strip()
+def _first_of(text: str) -> tuple[str, ...]:
+    """The first field that is named: as a column's name, and as the beginning of a path; none where it cannot be read."""
+    try:
+        first = picking.named(text)[0]
+    except Problem:
+        return ()
     return first, first.split(".")[0]
 
 
@@ -245,6 +260,14 @@ def _said_of_texts(counts: texts.Counts) -> str:
     parts = [said % {"texts": number(counts.texts), "characters": number(counts.characters)}]
     if n := counts.already_there:
         parts.append(ngettext("%(n)s text was there already", "%(n)s texts were there already", n) % {"n": number(n)})
+    if n := counts.passed_over:
+        said = ngettext(
+            "%(n)s file that is no text was passed over: %(names)s",
+            "%(n)s files that are no texts were passed over: %(names)s",
+            n,
+        )
+        more = ", …" if n > len(counts.passed_over_such_as) else ""
+        parts.append(said % {"n": number(n), "names": ", ".join(counts.passed_over_such_as) + more})
     return "; ".join(parts) + "."
 
 
@@ -254,7 +277,9 @@ def _said(counts: importing.Counts) -> str:
         "%(items)s items with %(responses)s answers are in",
         counts.items,
     )
-    parts = [said % {"items": counts.items, "responses": counts.responses}]
+    if not counts.responses:
+        said = ngettext("%(items)s item is in", "%(items)s items are in", counts.items)
+    parts = [said % {"items": number(counts.items), "responses": number(counts.responses)}]
     if n := counts.judgements:
         parts.append(ngettext("%(n)s judgement came with them", "%(n)s judgements came with them", n) % {"n": n})
     if n := counts.already_there:

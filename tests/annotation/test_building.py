@@ -111,7 +111,7 @@ def test_a_change_makes_a_version_and_judgements_keep_theirs(lin: User) -> None:
     back = client.post(reverse("questions_back", args=[project.slug, 1]), follow=True)
     assert "version 3 is asked from now on" in back.text
     assert asked_now(project)[0]["title"] == str(KINDS["ranking"].title)
-    assert [v.number for v in versions.history(project)] == [3, 2, 1]
+    assert [v.number for v in versions.history(project, {})] == [3, 2, 1]
     again = client.post(reverse("questions_back", args=[project.slug, 1]), follow=True)
     assert "asked already" in again.text
 
@@ -267,7 +267,7 @@ def test_two_leads_do_not_overwrite_each_other_unseen(lin: User) -> None:
     assert late.status_code == 409
     assert "version 2 is asked now" in late.text
     assert client.post(questions_url(project), sent(late.text)).status_code == 302
-    assert [v.number for v in versions.history(project)] == [3, 2, 1]
+    assert [v.number for v in versions.history(project, {})] == [3, 2, 1]
 
 
 def test_the_preview_shows_the_projects_first_item_and_escapes_it(lin: User) -> None:

@@ -12,7 +12,7 @@ from django.test import Client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation import belonging, importing
+from annotation import belonging, receiving
 from annotation.models import Assignment, Item, Project
 from annotation.rendering import plain, render
 from tests.builders import as_lines, bring_in, judge, person, project_of, signed_in
@@ -326,5 +326,5 @@ def test_uploads_are_readable_by_the_site_alone(lin: User) -> None:
     project, client = project_of(lin), signed_in(lin)
     file = SimpleUploadedFile("x.jsonl", as_lines([{"id": 1, "prompt": "p", "responses": ["a", "b"]}]))
     client.post(f"/p/{project.slug}/import/", {"file": file})
-    assert importing.uploads().stat().st_mode & 0o077 == 0
+    assert receiving.uploads().stat().st_mode & 0o077 == 0
     assert Client().get("/uploads/").status_code == 404

@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.http import HttpResponse
 from django.test import Client
 
-from annotation import importing
+from annotation import receiving
 from annotation.models import Import, Item, Judgement, Project
 from tests.annotation.test_importing import kept
 from tests.builders import as_lines, person, project_of, rows, signed_in
@@ -47,7 +47,7 @@ def send(client: Client, project: Project, content: bytes, name: str = "answers.
 
 
 def waiting_files() -> list[Path]:
-    return sorted(importing.uploads().iterdir())
+    return sorted(receiving.uploads().iterdir())
 
 
 def form_of(answer: HttpResponse) -> dict[str, str]:
@@ -128,6 +128,8 @@ def test_a_wrong_mapping_is_said_in_the_preview_and_on_import(lin: Client, proje
     assert "there is no field “nowhere”" in lin.post(page, {**wrong, "preview": "1"}).text
     answer = lin.post(page, wrong)
     assert answer.status_code == 400
+    assert answer.text.count("there is no field “nowhere”") == 2  # of five lines once, and in the preview
+    assert "(and on 4 more lines)" in answer.text
     assert "Nothing was imported." in answer.text
     assert "line 1, nowhere" in answer.text
     assert form_of(answer)["prompt"] == "nowhere"
@@ -203,7 +205,7 @@ def test_a_file_that_went_in_cannot_go_in_or_be_discarded_again(lin: Client, pro
 
 def test_a_waiting_file_that_vanished_is_said(lin: Client, project: Project) -> None:
     page = send(lin, project, as_lines(rows(2)))["Location"]
-    (importing.uploads() / Import.objects.get().stored_as).unlink()
+    (receiving.uploads() / Import.objects.get().stored_as).unlink()
     answer = lin.get(page, follow=True)
     assert "The uploaded file is gone" in answer.text
     assert not Import.objects.exists()
@@ -226,7 +228,7 @@ def test_problems_in_later_lines_are_listed_and_the_file_waits(lin: Client, proj
 def test_any_file_name_is_shown_and_never_used_as_a_path(lin: Client, project: Project, name: str) -> None:
     page = send(lin, project, as_lines(rows(2)), name)["Location"]
     batch = Import.objects.get()
-    assert (importing.uploads() / batch.stored_as).parent == importing.uploads()
+    assert (receiving.uploads() / batch.stored_as).parent == receiving.uploads()
     for address in (page, f"/p/{project.slug}/import/"):
         assert dangers(lin.get(address).text) == []
     assert json.dumps(batch.file_name)

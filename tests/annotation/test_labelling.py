@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from annotation import asking, belonging, importing, labelling
+from annotation import asking, belonging, importing, labelling, sources
 from annotation.importing import ImportRefused
 from annotation.kinds.label import Options, parse
 from annotation.models import Import, Item, Judgement, Project
@@ -149,7 +149,7 @@ def test_labels_that_are_corrected_or_added_are_refused_and_not_dropped(later: d
 
 def test_bad_lines_are_read_no_further_than_they_are_told() -> None:
     problems: list[Any] = []
-    source = importing.Source(io.BytesIO(b'{"text": "t", "label": "a"}\n' + b"x\n" * 5000))
+    source = sources.Source(io.BytesIO(b'{"text": "t", "label": "a"}\n' + b"x\n" * 5000))
     with pytest.raises(importing.Problem):
         list(importing._labels_of(source, MAPPING, problems))
     assert len(problems) == importing.PROBLEMS_SHOWN

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from annotation import guessing, importing, judging
+from annotation import guessing, importing, judging, sources
 from annotation.kinds.label import parse
 from annotation.models import Import, Item, Judgement, Project, Response
 from tests.builders import bring_in, person, project_of
@@ -92,8 +92,8 @@ def test_pandalm_comes_in_with_three_annotators_by_the_guessed_mapping(compared:
 def test_the_strict_pairs_of_ukpconvarg_come_in_joined_with_their_arguments(compared: Project) -> None:
     folder = FOLDER / "ukpconvarg1"
     with (folder / "arguments.jsonl").open("rb") as file:
-        first = importing.read_lookup(field="a1", key="arg_id", file=file)
-    second = importing.Lookup(field="a2", key="arg_id", records=first.records)
+        first = sources.read_lookup(field="a1", key="arg_id", file=file)
+    second = sources.Lookup(field="a2", key="arg_id", records=first.records)
     mapping = {
         "id": "pair_id", "prompt": "a1.debate_title,a1.stance", "responses": "a1.text,a2.text", "group": "debate",
         "winner": "gold", "codes": "a1:1,a2:2,equal:0", "where": "strict=true",

@@ -89,6 +89,33 @@ def test_records_have_their_text_by_the_usual_name_or_by_a_mapping(project: Proj
     assert Text.objects.filter(text="Three.").count() == 2
 
 
+def test_files_of_a_zip_that_are_no_texts_are_counted_and_named(project: Project) -> None:
+    inside = {"b/one.txt": b"1", "b/.DS_Store": b"x", "__MACOSX/b/._one.png": b"x"}
+    inside |= {f"b/page-{n}.PNG": b"x" for n in range(3)} | {"report.pdf": b"x", "README": b"x", "more.zip": b"x"}
+    lin = signed_in(project.created_by)
+    form = {"texts": "1", "text_files": SimpleUploadedFile("books.zip", packed(inside))}
+    page = lin.post(f"/p/{project.slug}/import/", form, follow=True).text
+    assert (
+        "1 text of 1 characters is in; 6 files that are no texts were passed over: "
+        "b/page-0.PNG, report.pdf, README, more.zip, …."
+    ) in page
+    assert Import.objects.get().counts["passed_over"] == 6
+    form["text_files"] = SimpleUploadedFile("less.zip", packed({"two.txt": b"2", "a.pdf": b"x"}))
+    page = lin.post(f"/p/{project.slug}/import/", form, follow=True).text
+    assert "1 file that is no text was passed over: a.pdf." in page
+
+
+def test_a_text_that_two_files_have_is_taken_once(project: Project) -> None:
+    shared, one, two = {"text": "Both."}, {"text": "One."}, {"text": "Two."}
+    counts = bring(project, {"a.jsonl": as_lines([shared, one]), "b.jsonl": as_lines([two, shared])})
+    assert (counts.files, counts.texts, counts.already_there) == (2, 3, 1)
+    assert sorted(Text.objects.values_list("text", flat=True)) == ["Both.", "One.", "Two."]
+    named = {"c.jsonl": as_lines([{"id": "n", "text": "Same."}]), "d.jsonl": as_lines([{"id": "n", "text": "Same."}])}
+    assert (bring(project, named).texts, Text.objects.filter(key="n").count()) == (1, 1)
+    with pytest.raises(ImportRefused, match=re.escape("line 1, f.jsonl: the id 'm' is that of e.jsonl already")):
+        bring(project, {f"{name}.jsonl": as_lines([{"id": "m", "text": name}]) for name in "ef"})
+
+
 @pytest.mark.parametrize(("files", "words"), [
     ({"a.txt": "fine\nschön".encode("latin-1")}, "line 2, a.txt: not UTF-8: byte 0xf6, the 9. of the file"),
     ({"a.txt": b" \n"}, "a.txt: the text is empty"),
@@ -276,11 +303,15 @@ def test_the_command_takes_a_folder(project: Project, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.txt").write_text("Über", "windows-1252")
     (tmp_path / ".hidden.txt").write_text("x")
+    (tmp_path / "in" / "a.png").write_bytes(b"x")
     with pytest.raises(CommandError, match=r"a\.txt: not UTF-8"):
         call_command("import_texts", project.slug, str(tmp_path))
     out = io.StringIO()
     call_command("import_texts", project.slug, str(tmp_path), "--encoding", "windows-1252", "--json", stdout=out)
-    assert json.loads(out.getvalue()) == {"files": 1, "texts": 1, "already_there": 0, "characters": 4}
+    assert json.loads(out.getvalue()) == {
+        "files": 1, "texts": 1, "already_there": 0, "characters": 4, "passed_over": 1,
+        "passed_over_such_as": ["in/a.png"],
+    }  # fmt: skip
     assert Text.objects.get().key == "in/a.txt"
     for wrong, words in (("/nowhere", "no file or folder"), (__file__, "is no text file")):
         with pytest.raises(CommandError, match=words):

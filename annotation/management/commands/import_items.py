@@ -10,13 +10,14 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from annotation import asking, formats, guessing, importing
+from annotation import asking, formats, guessing, importing, picking, sources
 from annotation import mapping as mappings
 from annotation.formats import encodings
 from annotation.formats.jsonl import Problem
-from annotation.importing import ImportRefused, Lookup
+from annotation.importing import ImportRefused
 from annotation.management.reading import finish, project_named, readable
 from annotation.models import Project
+from annotation.sources import Lookup
 
 
 def _format(options: Mapping[str, Any], path: Path) -> str:
@@ -27,7 +28,8 @@ def _format(options: Mapping[str, Any], path: Path) -> str:
 
 
 def _columns(options: Mapping[str, Any]) -> list[str]:
-    return [name.strip() for name in options["columns"].split(",") if name.strip()]
+    """Raises Problem."""
+    return picking.named(options["columns"]) if options["columns"].strip() else []
 
 
 class Command(BaseCommand):
@@ -66,11 +68,11 @@ class Command(BaseCommand):
         project = project_named(options["project"])
         path = readable(options["file"])
         try:
-            mapping = importing.mapping_from(options["map"])
+            mapping = mappings.from_pairs(options["map"])
             lookups = [self._lookup(join) for join in options["join"]]
             with path.open("rb") as given, transaction.atomic():
                 file = encodings.as_utf8(given, options["encoding"])
-                source = importing.Source(file, _format(options, path), _columns(options), lookups)
+                source = sources.Source(file, _format(options, path), _columns(options), lookups)
                 if not mapping:
                     mapping = self._guessed(project, source, quiet=options["json"])
                 batch = importing.begin(project=project, path=path, actor=None)
@@ -87,9 +89,9 @@ class Command(BaseCommand):
         )
         finish(self, said, asdict(counts), as_json=options["json"])
 
-    def _guessed(self, project: Project, source: importing.Source, *, quiet: bool) -> dict[str, str]:
+    def _guessed(self, project: Project, source: sources.Source, *, quiet: bool) -> dict[str, str]:
         """A mapping by the names in the first record, said aloud; {} where they are our own words. Raises ImportRefused."""
-        first = importing.first_of(source, 1)[0]
+        first = sources.first_of(source, 1)[0]
         source.file.seek(0)
         for lookup in source.lookups:
             lookup.join(1, first)
@@ -105,4 +107,4 @@ class Command(BaseCommand):
         if not (equals and colon and field and name and key):
             raise CommandError(f"--join is written FIELD=FILE:KEY, not {join!r}.")
         with readable(name).open("rb") as file:
-            return importing.read_lookup(field=field, key=key, file=file)
+            return sources.read_lookup(field=field, key=key, file=file)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from annotation import documents, importing, texts
+from annotation import documents, mapping, texts
 from annotation.formats import encodings
 from annotation.formats.jsonl import Problem
 from annotation.importing import ImportRefused
@@ -37,13 +37,17 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:  # noqa: ANN401 - argparse's values
         project = project_named(options["project"])
-        paths = [path for name in options["path"] for path in _files(name)]
+        passed_over = documents.PassedOver()
+        paths = [path for name in options["path"] for path in _files(name, passed_over)]
         try:
             how = documents.How(
-                encodings.known(options["encoding"]), options["each_line"], importing.mapping_from(options["map"])
+                encodings.known(options["encoding"]), options["each_line"], mapping.from_pairs(options["map"])
             )
             names = [Path(name).name for name in options["path"]]
-            counts = texts.take(project=project, sources=lambda: _opened(paths), names=names, how=how, actor=None)
+            counts = texts.take(
+                project=project, sources=lambda: _opened(paths), names=names, how=how, actor=None,
+                passed_over=passed_over,
+            )  # fmt: skip
         except (ImportRefused, Problem) as refusal:
             problems = refusal.problems if isinstance(refusal, ImportRefused) else [refusal]
             raise CommandError("\n".join([*map(str, problems), "Nothing was imported."])) from None
@@ -51,14 +55,20 @@ class Command(BaseCommand):
             f"Imported {counts.texts} texts of {counts.characters} characters out of {counts.files} files; "
             f"{counts.already_there} were there already."
         )
+        if counts.passed_over:
+            such_as = ", ".join(counts.passed_over_such_as)
+            said += f" {counts.passed_over} files that are no texts were passed over, such as {such_as}."
         finish(self, said, vars(counts), as_json=options["json"])
 
 
-def _files(name: str) -> list[tuple[Path, str]]:
-    """The files below a folder with their paths in it, or the one file. Raises CommandError."""
+def _files(name: str, passed_over: documents.PassedOver) -> list[tuple[Path, str]]:
+    """The texts below a folder with their paths in it, or the one file. Raises CommandError."""
     top = Path(name)
     if top.is_dir():
         found = [(path, path.relative_to(top).as_posix()) for path in sorted(top.rglob("*")) if path.is_file()]
+        for _, inside in found:
+            if not documents.is_text(inside):
+                passed_over.note(inside)
         return [(path, inside) for path, inside in found if documents.is_text(inside)]
     if not top.is_file():
         raise CommandError(f"There is no file or folder {name}.")
