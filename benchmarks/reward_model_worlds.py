@@ -47,8 +47,9 @@ def opened(scratch: Path) -> Any:  # noqa: ANN401
 def grouped(seed: int, scratch: Path) -> dict[str, float]:
     """Held-out log loss of both orders after one epoch, and of chance."""
     from plugins.lib.calibration import log_loss
+    from plugins.lib.rankings import as_rankings
     from plugins.reward_model.evaluating import comparisons
-    from plugins.reward_model.reading import as_rankings, read
+    from plugins.reward_model.reading import read
 
     rows, heldout = rankings(160, f"train/{seed}"), rankings(80, f"heldout/{seed}")
     found: dict[str, float] = {"chance": math.log(2)}

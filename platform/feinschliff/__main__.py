@@ -6,6 +6,7 @@ and for authors: new (a plugin package), try (train it on a file).
 
 import argparse
 import json
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -270,7 +271,8 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _new(options: argparse.Namespace) -> int:
     folder = start(options.name, options.into)
-    print(f"{folder} is a plugin that works. In it:\n")
+    print(f"{folder} is a plugin that works. Go on with:\n")
+    print(f"    cd {shlex.quote(str(folder))}")
     print('    pip install -e ".[test]"\n    python -m pytest')
     print(f"    python -m feinschliff try {folder.name} --rows pairs.jsonl")
     return 0

@@ -103,7 +103,10 @@ def _none(what: str, there: Found | None, listing: dict[str, Any]) -> NotTried:
     elif there:
         told = f"the plugin {what!r} offers no trainer"
     else:
-        told = f"no plugin and no trainer {what!r} here{meant(what, names)}"
+        told = (
+            f"no plugin and no trainer {what!r} is installed here{meant(what, names)}; install it (pip install -e . in its "
+            "folder), or name a module or folder (try . in it)"
+        )
     return NotTried(f"{told}; trainers here: {', '.join(names) or 'none'}; nothing was done")
 
 

@@ -1,6 +1,7 @@
 """Writes a new plugin package that works at once: `python -m feinschliff new NAME`.
 
-What it holds stands in `starter/`: a trainer in pure Python that keeps the contract, its test, and the entry point.
+What it holds stands in `starter/`: a trainer in pure Python that keeps the contract, its test, the entry point, and rows to try
+it on.
 """
 
 import keyword
@@ -16,6 +17,7 @@ STARTER = Path(__file__).with_name("starter")
 FILES = {  # file of the starter -> where it goes
     "pyproject.toml.txt": "pyproject.toml",
     "README.md.txt": "README.md",
+    "pairs.jsonl.txt": "pairs.jsonl",
     "init.py.txt": "src/{module}/__init__.py",
     "model.py.txt": "src/{module}/model.py",
     "training.py.txt": "src/{module}/training.py",

@@ -18,6 +18,7 @@ from typing import Any
 from feinschliff.child import EXIT
 from feinschliff.choosing import Chosen, NotTried, Wish, choose, models, settings
 from feinschliff.finding import importing
+from feinschliff.model import describe
 from feinschliff.rows import PROJECTIONS, RowError, WrongKind, group_of, kind_of, read_rows
 from feinschliff.run import COMPLETE
 from feinschliff.showing import shown
@@ -190,7 +191,7 @@ def _tell(folder: Path, chosen: Chosen, status: int, wish: Wish, screen: Screen)
         told = shown(screen.reports, list(screen.pairs.values()))
         lines = [f"Done in {found['seconds']:.1f} s.", *told, "", *numbers, *[""] * bool(numbers)]
         lines.append(f"The model: {_short(folder / 'model')}")
-        lines += [f"    {_path(chosen)}{command}" for command in _commands(folder, chosen)]
+        lines += [f"    {_path(chosen)}{command}" for command in _commands(folder)]
         sys.stdout.write("\n".join(lines) + "\n")
     elif status == EXIT["stopped"] or not found:
         at = f" at {screen.done} of {screen.total}" if screen.total else ""
@@ -218,13 +219,17 @@ def _again(folder: Path, wish: Wish) -> list[str]:
     return [*given, "--out", _short(folder)]
 
 
-def _commands(folder: Path, chosen: Chosen) -> list[str]:
+def _commands(folder: Path) -> list[str]:
+    """What to ask the finished model by, for each of its verbs."""
     model = shlex.quote(_short(folder / "model"))
     asks = {
         "score": f'score {model} --prompt "..." --completion "..." --completion "..."',
         "generate": f"answer {model} --prompts PROMPTS.jsonl --out ANSWERS.jsonl",
+        "classify": f'classify {model} --text "..."',
+        "fill": f'fill {model} --text "... ___ ..."',
+        "embed": f'embed {model} --text "..."',
     }
-    wanted = [asks[verb] for verb in chosen.about["yields"] if verb in asks] or [f"serve {model}"]
+    wanted = [asks[verb] for verb in describe(folder / "model").get("yields") or () if verb in asks]
     return [f"python -m feinschliff {words}" for words in wanted]
 
 

@@ -4,17 +4,17 @@ A pair is a ranking of two; the ratings that one person gave to answers of one p
 is too long is left out of its ranking, not the ranking with it: the rest was compared all the same.
 """
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from feinschliff.rows import group_of, pair_to_ranking, ratings_to_ranking
+from feinschliff.rows import group_of
 from plugins.lib.encoding import Encoded, Keep, encode_answers
 from plugins.lib.listwise import Loss, compares
 from plugins.lib.policies import Policy
+from plugins.lib.rankings import as_rankings
 
-MOST_RATED = 16  # answers in a ranking made of ratings: more are split, or one row might not fit memory
 Row = dict[str, Any]
 
 
@@ -63,7 +63,7 @@ class Read(NamedTuple):
 def read(rows: Iterable[Row], policy: Policy, keep: Keep) -> Read:
     """All rankings that have an answer left; whether they teach anything is not asked here."""
     found, left_out, cut = [], 0, 0
-    for row in rankings(rows):
+    for row in as_rankings(rows):
         encoded = encode_answers(
             policy.tokenizer, row["prompt"], row["completions"], causal=True, max_length=policy.longest - 1, keep=keep
         )
@@ -93,18 +93,3 @@ def _ranked(row: Row, kept: Sequence[int], sequences: tuple[Encoded, ...]) -> Ra
         group=group_of(row),
         prompt=group_of({**row, "group": ""}),
     )
-
-
-def rankings(rows: Iterable[Row]) -> list[Row]:
-    """All rows as rankings. A rating that nothing can be compared with is left out."""
-    found: list[Row] = []
-    rated: dict[Hashable, list[Row]] = {}
-    for row in rows:
-        if "scores" in row:
-            rated.setdefault((group_of({**row, "group": ""}), tuple(row.get("annotators", ()))), []).append(row)
-        else:
-            found.append(pair_to_ranking(row) if "chosen" in row else row)
-    for together in rated.values():
-        for start in range(0, len(together), MOST_RATED):
-            found += ratings_to_ranking(together[start : start + MOST_RATED]).rows
-    return found

@@ -243,7 +243,8 @@ def open_classifier(folder: Path) -> Classifier:
         settings["labels"],
         folder=folder,
         causal=settings["causal"],
-        max_length=settings["max_length"],
+        # 0.1.0 once saved two positions more than RoBERTa and its kin can read
+        max_length=min(settings["max_length"], readable(model, otherwise=settings["max_length"])),
         keep=settings["keeps"],
         device=choose_device(),
     )

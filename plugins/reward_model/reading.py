@@ -1,18 +1,18 @@
 """Rows as a reward model learns from them: answers encoded, with what people said about them and who said it.
 
-A pair becomes a ranking of two. The ratings that one person gave to answers of one prompt become a ranking, too: to learn
-from where a ranking loss is asked for, and to measure on in any case, so that all losses are measured alike.
+A pair becomes a ranking of two. The ratings that one person gave to answers of one prompt become a ranking, too
+(`plugins.lib.rankings`): to learn from where a ranking loss is asked for, and to measure on in any case, so that all losses are
+measured alike.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from feinschliff.rows import group_of, pair_to_ranking, ratings_to_ranking
+from feinschliff.rows import group_of
 from plugins.lib.encoding import Encoded
 
-MOST_RATED = 16  # answers in a ranking made of ratings: more are split into several, or one step might not fit memory
 Row = dict[str, Any]
 Encode = Callable[[Any, Sequence[str]], Sequence[Encoded | None]]
 
@@ -84,22 +84,3 @@ def _judged(row: Row, texts: Sequence[str], sequences: tuple[Encoded, ...], targ
         sources=tuple(sources) if isinstance(sources, list) and len(sources) == len(texts) else (),
         targets=tuple(targets),
     )
-
-
-def as_rankings(rows: Sequence[Row], aspects: Iterable[str] | None = None) -> list[Row]:
-    """All rows as rankings: pairs as rankings of two, and the ratings by one person of one prompt's answers as one.
-
-    Only `aspects` count, where they are given. What cannot be ranked (a single rated answer) is left out.
-    """
-    found = [pair_to_ranking(row) if "chosen" in row else row for row in rows if "scores" not in row]
-    together: dict[Hashable, list[Row]] = {}
-    for row in rows:
-        if "scores" in row:
-            together.setdefault((group_of({**row, "group": ""}), tuple(row.get("annotators", ()))), []).append(row)
-    for rated in together.values():
-        for start in range(0, len(rated), MOST_RATED):
-            part = rated[start : start + MOST_RATED]
-            for ranking in ratings_to_ranking(part, aspects=aspects).rows:
-                sources = [one for row in part for one in row.get("sources") or [""]]
-                found.append(ranking | ({"sources": sources} if any(sources) else {}))
-    return found

@@ -65,6 +65,7 @@ def train(run: Run) -> dict[str, Any]:
     sizes = [len(batch) for batch in steps.plan.batches]
     counts: dict[str, Any] = {
         "steps": steps.total,
+        "learning-rate": steps.rate,
         "loss/train": steps.recent(),
         "speed/tokens-a-second": speed,
         "batch/rows-mean": sum(sizes) / max(1, len(sizes)),

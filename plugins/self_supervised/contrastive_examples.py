@@ -8,14 +8,14 @@ classes of each other. Pure functions of rows, seed and epoch; resuming rests on
 import heapq
 import random
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from feinschliff.rows import group_of, kind_of, pair_to_ranking, prompt_text, ratings_to_ranking
 from plugins.lib import labels
+from plugins.lib.rankings import rated_together
 
 Row = Mapping[str, Any]
-MOST_RATED = 16  # answers of one person to one prompt that are ranked together
 EVERY = 10**6  # hard negatives: all lower-ranked answers
 SEARCHED = 4  # times the batch: how far a batch looks for a text that stands in it already before it stays smaller
 
@@ -118,20 +118,12 @@ def _batch(
 
 def _rankings(rows: Sequence[Row]) -> Iterator[Row]:
     """The rows as they are, pairs as rankings, and what one person gave to one prompt's answers as one ranking."""
-    together: dict[Hashable, list[dict[str, Any]]] = {}
     for row in rows:
-        kind = kind_of(dict(row))
-        if kind == "rating":
-            together.setdefault((group_of({**row, "group": ""}), tuple(row.get("annotators", ()))), []).append(
-                dict(row)
-            )
-        else:
-            yield pair_to_ranking(dict(row)) if kind == "pair" else row
-    for rated in together.values():
-        for start in range(0, len(rated), MOST_RATED):
-            part = rated[start : start + MOST_RATED]
-            ranking = ratings_to_ranking(part).rows
-            yield from ranking or ({**row, "completions": [row["completion"]], "ranks": [None]} for row in part)
+        if "scores" not in row:
+            yield pair_to_ranking(dict(row)) if "chosen" in row else row
+    for rated in rated_together(dict(row) for row in rows):
+        alone = ({**row, "completions": [row["completion"]], "ranks": [None]} for row in rated)
+        yield from ratings_to_ranking(rated).rows or alone
 
 
 def _one(row: Row, hard: int, apart: str) -> list[Example]:

@@ -32,21 +32,21 @@ class Read(NamedTuple):
     cut: int
 
 
+class Material(NamedTuple):
+    """What a run learns from: its base, the held-out rows as they came, and both splits as tokens."""
+
+    policy: Policy
+    rows: list[dict[str, Any]]
+    learned: Read
+    heldout: Read
+
+
 def train(run: Run) -> dict[str, Any]:
     """The door for demonstrations: returns the final numbers, or nothing when it was asked to stop on the way."""
     config = run.config
-    rows = {split: of_task(run.rows(split), config.task) for split in ("train", "heldout")}
-    if not rows["train"]:
-        raise NeedsNotMet(f"no demonstration has the task {config.task!r}")
-    policy = policy_from(run.model("base").folder, seed=run.seed, device=run.device, max_length=config.max_length)
-    learned, heldout = read(rows["train"], policy, config), read(rows["heldout"], policy, config)
-    if not learned.rows:
-        raise NeedsNotMet(
-            f"none of the {learned.left_out} demonstrations fits into {policy.longest} tokens: raise max_length, or take "
-            "a base that reads more"
-        )
+    policy, rows, learned, heldout = material_of(run)
     work = Work(run, curves=CURVES, evaluations=config.evaluations if heldout.rows else 0)
-    probe = Probe(rows["heldout"], policy, config, run.seed)
+    probe = Probe(rows, policy, config, run.seed)
     run.state("evaluating", "before training")
     before = work.once("texts", lambda: probe.texts(policy))
     untrained = work.once("loss", lambda: per_token(policy, heldout.rows))
@@ -59,8 +59,23 @@ def train(run: Run) -> dict[str, Any]:
     run.state("evaluating", "held-out answers and texts, after training")
     numbers = work.numbers() | measured(untrained, per_token(policy, heldout.rows))
     numbers |= probe.compared(run, before, probe.texts(policy), run.model("judge"))
-    counts = {"rows/train": len(learned.rows), "rows/heldout": len(heldout.rows), **behind(heldout)}
-    return numbers | counts | {"rows/left-out": learned.left_out + heldout.left_out, "rows/cut-prompts": learned.cut}
+    return numbers | counted(learned, heldout)
+
+
+def material_of(run: Run) -> Material:
+    """The rows of the task as tokens of the base. Raises NeedsNotMet where there are none, or none that fits."""
+    config = run.config
+    rows = {split: of_task(run.rows(split), config.task) for split in ("train", "heldout")}
+    if not rows["train"]:
+        raise NeedsNotMet(f"no demonstration has the task {config.task!r}")
+    policy = policy_from(run.model("base").folder, seed=run.seed, device=run.device, max_length=config.max_length)
+    learned, heldout = read(rows["train"], policy, config), read(rows["heldout"], policy, config)
+    if not learned.rows:
+        raise NeedsNotMet(
+            f"none of the {learned.left_out} demonstrations fits into {policy.longest} tokens: raise max_length, or take "
+            "a base that reads more"
+        )
+    return Material(policy, rows["heldout"], learned, heldout)
 
 
 def sft_trainer(run: Run, work: Work, policy: Policy, rows: Sequence[Encoded], glance: Sequence[Encoded]) -> Any:  # noqa: ANN401
@@ -120,11 +135,15 @@ def of_task(rows: Sequence[dict[str, Any]], task: str) -> list[dict[str, Any]]:
     return [row for row in rows if not task or row.get("task") == task]
 
 
-def behind(heldout: Read) -> Numbers:
-    """How many different prompts and groups were measured on."""
+def counted(learned: Read, heldout: Read) -> Numbers:
+    """What became of the rows, and how many different prompts and groups were measured on."""
     return {
+        "rows/train": len(learned.rows),
+        "rows/heldout": len(heldout.rows),
         "prompts/heldout": len({prompt for prompt, _ in heldout.asked}),
         "groups/heldout": len({group for _, group in heldout.asked}),
+        "rows/left-out": learned.left_out + heldout.left_out,
+        "rows/cut-prompts": learned.cut,
     }
 
 

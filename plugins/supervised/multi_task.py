@@ -71,7 +71,7 @@ def train(run: Run) -> dict[str, Any]:
     numbers |= report_mix(run, sizes, asked, batches, found.heldout, strange)
     if probe and isinstance(learner, Writer):
         numbers |= probe.compared(run, taken.untrained["texts"], probe.texts(learner.policy), run.model("judge"))
-    numbers |= {"steps": taken.total, "loss/train": taken.recent()}
+    numbers |= {"steps": taken.total, "learning-rate": taken.rate, "loss/train": taken.recent()}
     del taken  # with the model, its gradients and moments, which would stand beside those of the single tasks
     if alone:
         learner.let_go()

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from feinschliff import NeedsNotMet, Run
+from feinschliff import Run
 from plugins.lib.activations import Key
 from plugins.lib.encoding import Encoded, pad
 from plugins.lib.hugging import GLANCE, chosen_rate
 from plugins.lib.kway import KWay
 from plugins.lib.layers import Inputs
-from plugins.lib.policies import policy_from
 from plugins.lib.probing import Probe, answer_tokens
 from plugins.supervised import demonstrating, labelling
 
@@ -123,28 +122,15 @@ class Writer:
 
     def __init__(self, run: Run) -> None:
         config = run.config
-        rows = {split: demonstrating.of_task(run.rows(split), config.task) for split in ("train", "heldout")}
-        if not rows["train"]:
-            raise NeedsNotMet(f"no demonstration has the task {config.task!r}")
         self.run = run
-        self.policy = policy_from(
-            run.model("base").folder, seed=run.seed, device=run.device, max_length=config.max_length
-        )
-        self.learned, self.heldout = (
-            demonstrating.read(rows[split], self.policy, config) for split in ("train", "heldout")
-        )
-        if not self.learned.rows:
-            raise NeedsNotMet(
-                f"none of the {self.learned.left_out} demonstrations fits into {self.policy.longest} tokens: raise "
-                "max_length, or take a base that reads more"
-            )
+        self.policy, rows, self.learned, self.heldout = demonstrating.material_of(run)
         self.model = self.policy.model
         self.lessons = [Lesson(place, one, None) for place, one in enumerate(self.learned.rows)]
         self.epochs, self.batch_rows = (
             config.epochs or demonstrating.EPOCHS,
             config.batch_rows or demonstrating.BATCH_ROWS,
         )
-        self.probe = Probe(rows["heldout"], self.policy, config, run.seed)
+        self.probe = Probe(rows, self.policy, config, run.seed)
         self.engine = KWay(self.model, pad=self.policy.pad, device=self.policy.device, sharing="never")
         self.engine.logps([self.lessons[0].sequence])  # it looks at the model once, which must not begin at the border
 
@@ -182,13 +168,7 @@ class Writer:
         numbers: Numbers = dict(demonstrating.measured(before["loss"], after))
         texts = self.probe.texts(self.policy)
         numbers |= self.probe.compared(self.run, before["texts"], texts, self.run.model("judge"))
-        return numbers | {
-            "rows/train": len(self.lessons),
-            "rows/heldout": len(self.heldout.rows),
-            **demonstrating.behind(self.heldout),
-            "rows/left-out": self.learned.left_out + self.heldout.left_out,
-            "rows/cut-prompts": self.learned.cut,
-        }
+        return numbers | demonstrating.counted(self.learned, self.heldout)
 
     def save(self, folder: Path) -> None:
         self.policy.save(folder)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from feinschliff.__main__ import main
 from feinschliff.starting import NotStarted, start
 from tests.feinschliff.environments import PYTEST, ROOT, Fresh, build
 
@@ -21,7 +22,7 @@ def test_a_new_plugin_is_whole_formatted_and_named_throughout(tmp_path: Path) ->
     assert project["entry-points"]["feinschliff"] == {"tide-judge": "tide_judge"}
     assert project["dependencies"] == ["feinschliff>=0.1,<1"]
     texts = [path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()]
-    assert len(texts) == 6
+    assert len(texts) == 7
     assert not [text for text in texts if "$" in text]
     for command in (RUFF, ["format", "--isolated", "--line-length", "120", "--check"]):
         done = subprocess.run(
@@ -50,6 +51,23 @@ def test_a_name_that_would_not_do_is_refused_and_nothing_is_written(name: str, t
         start(name, tmp_path)
     assert str(refused.value).endswith("nothing was written")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_its_own_rows_are_enough_to_try_it_on_before_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "tide-judge"]) == 0
+    typed = capsys.readouterr().out.split("\n    ")
+    assert typed[1:] == [
+        "cd tide-judge", 'pip install -e ".[test]"', "python -m pytest",
+        "python -m feinschliff try tide-judge --rows pairs.jsonl\n",
+    ]  # fmt: skip
+    monkeypatch.chdir(tmp_path / "tide-judge")
+    assert main(["try", "tide-judge", "--rows", "pairs.jsonl"]) == 1
+    assert "'tide-judge' is installed here; install it (pip install -e . in its folder)" in capsys.readouterr().err
+    assert main(["try", ".", "--rows", "pairs.jsonl"]) == 0
+    assert "accuracy/model   1\n" in capsys.readouterr().out, "the pattern in them is found"
 
 
 def test_what_is_there_already_stays_as_it_is(tmp_path: Path) -> None:
@@ -82,9 +100,7 @@ def test_installed_with_pip_all_its_tests_pass_and_it_is_listed_and_tried(wheel:
         ("tide-judge", "tide-judge", "0.1.0")
     ]
     assert listed["refusals"] == []
-    pairs = [{"prompt": f"p{n}", "chosen": "good one", "rejected": "bad one"} for n in range(20)]
-    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs))
-    tried = fresh.run("-m", "feinschliff", "try", "tide-judge", "--rows", "pairs.jsonl", cwd=tmp_path)
+    tried = fresh.run("-m", "feinschliff", "try", "tide-judge", "--rows", "pairs.jsonl", cwd=tmp_path / "tide-judge")
     assert "accuracy/model   1" in tried.stdout, tried.stdout + tried.stderr
 
 

@@ -101,7 +101,7 @@ def test_rows_held_out_may_be_a_file_of_their_own(desk: Path) -> None:
         (["tide-judge", "--rows", "pairs.jsonl", "--model", "base=x"], "--model base=x: the roles are none"),
         (
             ["nothing-here", "--rows", "pairs.jsonl"],
-            "no plugin and no trainer 'nothing-here' here; trainers here: none",
+            "no plugin and no trainer 'nothing-here' is installed here; install it (pip install -e . in its folder)",
         ),
         (["json", "--rows", "pairs.jsonl"], "the plugin 'json' offers no trainer"),
         (["broken.jsonl/x", "--rows", "pairs.jsonl"], "neither a Python file, nor a package"),
@@ -149,7 +149,8 @@ from feinschliff import Needs, Trainer, hookimpl
 @hookimpl
 def feinschliff_trainers():
     return [Trainer(api=1, name="tide-judge", title="Mute", summary="Says nothing.", family="human-feedback",
-                    needs=Needs(rows=("pair",)), train="mute:train", opens="mute:train", yields=("score",))]
+                    needs=Needs(rows=("pair",)), train="mute:train", opens="mute:train", yields=("score",),
+                    yields_from={"pair": ("classify", "embed")})]
 
 def train(run):
     print("a word of its own")
@@ -164,6 +165,9 @@ def test_a_trainer_without_numbers_leaves_no_gap_and_what_it_printed_is_kept(des
     done = tried(desk, "mute", "--rows", "pairs.jsonl", "--out", "o")
     assert done.returncode == 0, done.stderr
     assert "\n\n\n" not in done.stdout
+    assert [line.partition("python -m feinschliff ")[2] for line in done.stdout.splitlines()[-2:]] == [
+        'classify o/model --text "..."', 'embed o/model --text "..."',
+    ], "what these rows made of it can be asked"  # fmt: skip
     assert "a word of its own\n" in (desk / "o" / "output.log").read_text()
     killed = tried(desk, "mute", "--rows", "pairs.jsonl", "--seed", "9", "--out", "p")
     assert (killed.returncode, "It was ended by signal 9." in killed.stdout) == (137, True)

@@ -13,12 +13,13 @@ from feinschliff.checks import worlds
 from feinschliff.run import Stop
 from plugins.base_models.opening import open_tiny
 from plugins.comparative_ranking.config import ComparativeRankingConfig
-from plugins.comparative_ranking.reading import Ranked, rankings, read
+from plugins.comparative_ranking.reading import Ranked, read
 from plugins.comparative_ranking.reference import with_reference
 from plugins.comparative_ranking.rewards import Answers
 from plugins.comparative_ranking.training import train
 from plugins.lib.listwise import LOSSES
 from plugins.lib.policies import Policy, policy_from
+from plugins.lib.rankings import as_rankings
 from plugins.lib.settings import Lora
 from tests.plugins.ranking_world import Rows, a_job, a_run, pads_with_its_end, ranking
 from tests.plugins.small_world import finish, result, start
@@ -358,7 +359,7 @@ def test_ratings_of_one_person_on_one_prompt_are_a_ranking(tmp_path: Path, base:
         {"prompt": "p", "completion": text, "scores": {"style": score}, "annotators": [who]}
         for who, text, score in (("ada", "a", 1.0), ("ada", "b", 3.0), ("bo", "a", 2.0), ("ada", "c", 3.0))
     ]
-    (found,) = rankings(rated)
+    (found,) = as_rankings(rated)
     assert (found["completions"], found["ranks"]) == (["a", "b", "c"], [3, 1, 1])
     rows = [row | {"prompt": f"{n // 4}", "group": f"g{n // 4}"} for n, row in enumerate(worlds.rows("rating", 96, 1))]
     numbers = train(a_run(tmp_path, base, rows=rows, heldout=rows[:32], batch_rows=4))

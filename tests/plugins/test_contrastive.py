@@ -369,6 +369,7 @@ def test_it_learns_what_belongs_together(run_on: Callable[..., Run], capsys: pyt
         "an untrained encoder has all texts in one corner: aligned, and not spread"
     )
     assert numbers["speed/tokens-a-second"] > 0
+    assert numbers["learning-rate"] == 1e-3, "chosen by the size of the base"
     assert "rows/alone-in-batch" in numbers
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     shown = {event["title"] for event in events if event["type"] == "report"}

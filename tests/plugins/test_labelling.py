@@ -407,6 +407,36 @@ def test_long_texts_stay_within_robertas_positions_and_its_head_is_drawn_whole(
         assert not torch.isclose(old, new).any(), f"{part} is another one"
 
 
+def test_a_length_that_was_saved_too_long_for_roberta_is_mended_when_it_is_opened(
+    bases: Mapping[str, Any], tmp_path: Path
+) -> None:
+    """Models of an earlier version say 64 of 64 positions, of which those up to the pad token's number are never used."""
+    from plugins.lib.classifying import SETTINGS, Classifier, open_classifier
+    from plugins.reward_model import model as rewards
+    from plugins.reward_model.config import RewardModelConfig
+    from plugins.reward_model.outputs import Outputs
+    from plugins.reward_model.starting import from_base
+    from tests.plugins.architectures import made
+
+    words, pad = len(bases["encoder"].tokenizer), bases["encoder"].tokenizer.pad_token_id
+    base = made("roberta", vocab_size=words, max_position_embeddings=64, pad_token_id=pad)
+    base.save_pretrained(tmp_path / "base")
+    bases["encoder"].tokenizer.save_pretrained(tmp_path / "base")
+    Classifier.begin(tmp_path / "base", {"": ["a", "b", "c"]}, seed=0, device="cpu").save(tmp_path / "sorts")
+    reward = from_base(
+        tmp_path / "base", RewardModelConfig(heads=2), causal=False, outputs=Outputs(heads=2), seed=0, device="cpu"
+    )
+    reward.save(tmp_path / "scores")
+    for file in (tmp_path / "sorts" / SETTINGS, tmp_path / "scores" / rewards.SETTINGS):
+        saved = json.loads(file.read_text("utf-8"))
+        assert saved["max_length"] == 63 - pad
+        file.write_text(json.dumps(saved | {"max_length": 64}), "utf-8")
+    sorts, scores = open_classifier(tmp_path / "sorts"), rewards.open_model(tmp_path / "scores")
+    assert (sorts.max_length, scores.max_length) == (63 - pad, 63 - pad)
+    assert len(sorts.classify(["word " * 500])[0]) == 3
+    assert len(scores.score("word " * 500, ["yes", "no"])) == 2
+
+
 @pytest.mark.parametrize("words", [True, False], ids=["one class is everywhere the majority", "as planted"])
 def test_the_model_is_there_before_anything_is_measured(words: bool, make: Make) -> None:
     """The baseline of words once ended a run whose every text had the same majority, after the last step."""

@@ -169,7 +169,7 @@ def test_stopped_and_gone_on_it_ends_in_the_same_numbers(looks: int, encoder: Pa
     rows, heldout = labels({"topic": 60, "half": 20}, 0), labels({"topic": 20, "half": 20}, 1)
     settings: dict[str, Any] = {**FEW, "epochs": 2, "compare_single": True, "evaluations": 0}
     whole = train(a_run(tmp_path / "whole", encoder, rows, heldout, **settings))
-    assert whole["steps"] == 10
+    assert (whole["steps"], whole["learning-rate"]) == (10, 1e-3)
     assert train(a_run(tmp_path / "stopped", encoder, rows, heldout, stop=StopAfter(looks), **settings)) == {}
     place = json.loads(next((tmp_path / "stopped" / "checkpoints").glob("*/place.json")).read_text())
     assert place["step"] == min(looks, 10), "it goes on from here"

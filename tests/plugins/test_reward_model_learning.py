@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from feinschliff import NeedsNotMet, Opening, Run
 from feinschliff.checks import worlds
+from plugins.lib.rankings import as_rankings
 from plugins.reward_model.config import RewardModelConfig, wanted_aspects
 from plugins.reward_model.outputs import Outputs
-from plugins.reward_model.reading import Judged, as_rankings
+from plugins.reward_model.reading import Judged
 from plugins.reward_model.training import train
 from plugins.reward_model.weighing import reliability_of, resampled, weighed
 from tests.plugins.small_world import ranking, write_rows

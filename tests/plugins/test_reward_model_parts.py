@@ -15,12 +15,13 @@ from feinschliff import ModelNotOpened, Opening
 from feinschliff.measuring import interval
 from plugins.lib.agreement import kendall_tau, right_pairs
 from plugins.lib.batching import batches
+from plugins.lib.rankings import as_rankings
 from plugins.lib.weights import check_folder
 from plugins.reward_model.config import RewardModelConfig
 from plugins.reward_model.evaluating import comparisons, warning
 from plugins.reward_model.model import RewardModel
 from plugins.reward_model.outputs import Outputs
-from plugins.reward_model.reading import Judged, as_rankings, read
+from plugins.reward_model.reading import Judged, read
 
 RANKS = st.lists(st.none() | st.integers(1, 5), min_size=2, max_size=6)
 
