@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import sqrt
-from typing import Any
+from typing import Any, NamedTuple
 
 Z95 = 1.959964  # two-sided 95 % of the normal distribution
 #: agreement between trained people on which of two answers is better, as published: InstructGPT 72.6 % and 77.3 %
@@ -52,8 +52,7 @@ class Agreement:
     ties: int
 
 
-@dataclass(frozen=True)
-class Voice:
+class Voice(NamedTuple):
     """What one annotator said about one item, ready to be compared."""
 
     item: int

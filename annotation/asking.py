@@ -107,6 +107,18 @@ def read(*, questions: Iterable[Asked], form: Mapping[str, Any], subject: Subjec
     return answers
 
 
+class Versions:
+    """The questions of a project by version of its schema, each looked up once: for lists of judgements."""
+
+    def __init__(self, project: Project) -> None:
+        self.project, self.known = project, dict[int, list[Asked]]()
+
+    def of(self, version: int) -> list[Asked]:
+        if version not in self.known:
+            self.known[version] = questions_of(self.project, version)
+        return self.known[version]
+
+
 def summary(judgement: Judgement, *, by_position: bool = False) -> str:
     """All that was said, in one line: by the letters that were shown, or by those of the item's own order."""
     return " · ".join(one.words for one in said(judgement, by_position=by_position))
@@ -120,9 +132,9 @@ class Said(NamedTuple):
     legend: str
 
 
-def said(judgement: Judgement, *, by_position: bool = False) -> list[Said]:
+def said(judgement: Judgement, *, by_position: bool = False, versions: Versions | None = None) -> list[Said]:
     """All that was said, in the order in which it was asked."""
-    asked = questions_of(judgement.item.project, judgement.schema_version)
+    asked = (versions or Versions(judgement.item.project)).of(judgement.schema_version)
     subject = subject_of(judgement.item, () if by_position else judgement.order)
     return [
         Said(a.title, a.summary(judgement.answers[a.name], subject), a.kind.legend(a.options))

@@ -12,16 +12,16 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.cache import cache
 from django.db import connection
 from django.utils import timezone
 
-from annotation import asking
+from annotation import asking, standing
 from annotation.agreeing import Agreement, Compare, Tally, Voice, agreement, between, labels, orders, scores
 from annotation.kinds import Rankable
-from annotation.models import Judgement, Membership, Project
+from annotation.models import Membership, Project
 
 MOST_ITEMS = 2000  # the newest; more would make a page wait and move the interval little
 FEWEST_ITEMS = 5  # of a week or a version, for its number to be said
@@ -29,22 +29,41 @@ WEEKS = 12
 #: seconds for which what leads see is kept, if nothing was judged meanwhile and it was read from so many judgements or more
 KEPT_SECONDS, WORTH_KEEPING = 60, 500
 
-#: The newest items that two people or more have judged, with what they say: what stands now, or what they said first.
-#: The latter only of items that are complete: no free slot, and nobody at work on them.
+#: items are looked for first among so many of the newest judgements for each item that is wanted
+LOOKED_AT = 5
+
+#: The newest items that two people or more have judged, by the last that one of them said first. Only of the newest judgements:
+#: of thousands of items it takes a fraction of what EVERYWHERE does, and whatever it misses is older than all that it finds.
+RECENT = """
+WITH newest AS MATERIALIZED (
+    SELECT j.id, j.item_id FROM annotation_judgement j JOIN annotation_membership m ON m.id = j.member_id
+    WHERE m.project_id = %(project)s AND j.version = 1 ORDER BY j.id DESC LIMIT %(looked_at)s
+), last AS MATERIALIZED (SELECT item_id, max(id) AS id FROM newest GROUP BY item_id)
+SELECT last.item_id FROM last, LATERAL (
+    SELECT FROM annotation_judgement j WHERE j.item_id = last.item_id AND j.version = 1 OFFSET 1 LIMIT 1) several
+ORDER BY last.id DESC LIMIT %(most)s
+"""
+#: The same among all judgements.
+EVERYWHERE = """
+SELECT j.item_id FROM annotation_judgement j JOIN annotation_membership m ON m.id = j.member_id
+WHERE m.project_id = %(project)s AND j.version = 1 GROUP BY j.item_id HAVING count(*) > 1
+ORDER BY max(j.id) DESC LIMIT %(most)s
+"""
+#: The same among those that one member has judged and that are complete: no free slot, and nobody at work on them.
+COMPLETE = """
+SELECT j.item_id FROM annotation_judgement mine JOIN annotation_item i ON i.id = mine.item_id AND i.free = 0
+    JOIN annotation_judgement j ON j.item_id = mine.item_id AND j.version = 1
+WHERE mine.member_id = %(member)s AND mine.version = 1
+  AND NOT EXISTS (SELECT FROM annotation_assignment a WHERE a.item_id = i.id AND a.state = 'open')
+GROUP BY j.item_id HAVING count(*) > 1 ORDER BY max(j.id) DESC LIMIT %(most)s
+"""
+#: What is said of items: what stands now, or what everybody said first.
 VOICES = """
-WITH several AS (
-    SELECT j.item_id, max(j.submitted_at) AS told_at FROM annotation_judgement j JOIN annotation_item i ON i.id = j.item_id
-    WHERE i.project_id = %(project)s AND j.version = 1
-      AND (NOT %(first)s::boolean OR (i.free = 0 AND NOT EXISTS (
-            SELECT FROM annotation_assignment a WHERE a.item_id = i.id AND a.state = 'open')))
-      AND (%(member)s = 0 OR EXISTS (
-            SELECT FROM annotation_judgement mine WHERE mine.item_id = i.id AND mine.member_id = %(member)s))
-    GROUP BY j.item_id HAVING count(*) > 1
-    ORDER BY max(j.id) DESC LIMIT %(most)s)
-SELECT j.item_id, j.member_id, j.answers, j.schema_version, j.guidelines_version, several.told_at,
+SELECT j.item_id, j.member_id, j.answers, j.schema_version, j.guidelines_version, j.submitted_at,
        (SELECT count(*) FROM annotation_response r WHERE r.item_id = j.item_id) AS responses
-FROM several JOIN annotation_judgement j ON j.item_id = several.item_id
-WHERE CASE WHEN %(first)s::boolean THEN j.version = 1
+FROM annotation_judgement j
+WHERE j.item_id = ANY(%(items)s)
+  AND CASE WHEN %(first)s::boolean THEN j.version = 1
            ELSE NOT EXISTS (SELECT FROM annotation_judgement later WHERE later.supersedes_id = j.id) END
 ORDER BY j.id
 """
@@ -72,8 +91,7 @@ class Measured:
         return round(100 * self.found.low), round(100 * self.found.high)
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(NamedTuple):
     """One judgement that can be compared."""
 
     item: int
@@ -81,7 +99,7 @@ class Said:
     answers: Mapping[str, Any]
     schema: int
     guidelines: int
-    told_at: datetime  # when the last annotator of the item said something first
+    at: datetime
     responses: int
 
 
@@ -96,12 +114,11 @@ def by_guidelines(project: Project) -> list[tuple[int, list[Measured]]]:
 
 
 def _kept(what: str, project: Project, make: Callable[[list[Said]], list[Any]], most: int = MOST_ITEMS) -> list[Any]:
-    """What `make` finds in the project's voices; comparing thousands of them takes most of a second."""
-    newest = Judgement.objects.filter(item__project=project).order_by("-id").values_list("id", flat=True).first()
-    key = f"agreement:{what}:{most}:{project.pk}:{project.schema_version}:{newest}"
+    """What `make` finds in the project's voices; comparing thousands of them takes a tenth of a second."""
+    key = f"agreement:{what}:{most}:{project.pk}:{project.schema_version}:{standing.newest(project)}"
     found: list[Any] | None = cache.get(key)
     if found is None:
-        said = _said(project, most=most)
+        said = _said(_newest_items(project, most))
         found = make(said)
         if len(said) >= WORTH_KEEPING:
             cache.set(key, found, KEPT_SECONDS)
@@ -132,9 +149,13 @@ class Week:
 def of_member(member: Membership, *, now: datetime | None = None) -> list[Week]:
     """The member's agreement with the others, week by week, oldest first. See the module's first lines for what is left out."""
     this_week = _monday(now or timezone.now())
+    said = _said(_ids(COMPLETE, member=member.pk, most=MOST_ITEMS), first=True)
+    told_at: dict[int, datetime] = {}  # item -> when the last of its annotators spoke
+    for one in said:
+        told_at[one.item] = max(one.at, told_at.get(one.item, one.at))
     by_week: dict[date, list[Said]] = defaultdict(list)
-    for one in _said(member.project, member=member, first=True):
-        week = _monday(one.told_at)
+    for one in said:
+        week = _monday(told_at[one.item])
         if this_week - timedelta(weeks=WEEKS) <= week < this_week:
             by_week[week].append(one)
     weeks = [
@@ -149,12 +170,21 @@ def _monday(moment: datetime) -> date:
     return day - timedelta(days=day.weekday())
 
 
-def _said(
-    project: Project, *, member: Membership | None = None, first: bool = False, most: int = MOST_ITEMS
-) -> list[Said]:
+def _newest_items(project: Project, most: int) -> list[int]:
+    """The newest `most` items that several have judged, the newest first."""
+    recent = _ids(RECENT, project=project.pk, most=most, looked_at=LOOKED_AT * most)
+    return recent if len(recent) == most else _ids(EVERYWHERE, project=project.pk, most=most)
+
+
+def _ids(statement: str, **values: int) -> list[int]:
     with connection.cursor() as cursor:
-        values = {"project": project.pk, "member": member.pk if member else 0, "first": first, "most": most}
-        cursor.execute(VOICES, values)
+        cursor.execute(statement, values)
+        return [item for (item,) in cursor.fetchall()]
+
+
+def _said(items: list[int], *, first: bool = False) -> list[Said]:
+    with connection.cursor() as cursor:
+        cursor.execute(VOICES, {"items": items, "first": first})
         rows = cursor.fetchall()
     return [Said(item, who, json.loads(answers), *rest) for item, who, answers, *rest in rows]
 
@@ -168,40 +198,43 @@ def _measured(project: Project, said: Iterable[Said], *, member: int | None = No
     for schema in {one.schema for one in said}:
         of_schema = [one for one in said if one.schema == schema]
         for asked in asking.questions_of(project, schema):
-            now = asked_now.get(asked.name)
-            compare = _way(asked)
-            if compare is None or now is None or now.kind.name != asked.kind.name:
+            now, way = asked_now.get(asked.name), _way(asked)
+            if way is None or now is None or now.kind.name != asked.kind.name:
                 continue
             voices = [
-                Voice(one.item, one.member, heard, one.guidelines)
+                Voice(one.item, one.member, way.hear(answer, one.responses), one.guidelines)
                 for one in of_schema
-                if (heard := _heard(asked, one)) is not None
+                if (answer := one.answers.get(asked.name)) is not None
             ]
-            for item, tally in between(voices, compare[1], member).items():
+            for item, tally in between(voices, way.compare, member).items():
                 tallies[asked.name][item] = tallies[asked.name].get(item, Tally()) + tally
     found: list[Measured] = []
     for name, asked in asked_now.items():
         way, measured = _way(asked), agreement(tallies.get(name, {}))
         if way and measured and measured.items >= fewest:
-            found.append(Measured(name, asked.title, way[0], measured))
+            found.append(Measured(name, asked.title, way.name, measured))
     return found
 
 
-def _way(asked: asking.Asked) -> tuple[str, Compare] | None:
-    """What a pair of this question's answers is and how it is compared; None for texts, which nothing here compares."""
+class Way(NamedTuple):
+    """What a pair of answers is, how it is compared, and the shape in which an answer (of so many responses) is heard."""
+
+    name: str
+    compare: Compare
+    hear: Callable[[Any, int], Any]
+
+
+def _way(asked: asking.Asked) -> Way | None:
+    """None for texts, which nothing here compares."""
     if isinstance(asked.kind, Rankable):
-        return "order", orders
-    ways: dict[str, tuple[str, Compare]] = {"rating": ("score", scores), "label": ("label", labels)}
+        return Way("order", orders, asked.kind.ranks)
+    ways = {"rating": Way("score", scores, _rated), "label": Way("label", labels, _labelled)}
     return ways.get(asked.kind.name)
 
 
-def _heard(asked: asking.Asked, one: Said) -> Any:  # noqa: ANN401 - what the question's comparison takes
-    """What somebody said, in the shape in which it is compared; None if they left the question out."""
-    answer = one.answers.get(asked.name)
-    if answer is None:
-        return None
-    if isinstance(asked.kind, Rankable):
-        return asked.kind.ranks(answer, one.responses)
-    if asked.kind.name == "rating":
-        return {(place, aspect): value for place, of in enumerate(answer["scores"]) for aspect, value in of.items()}
+def _rated(answer: Mapping[str, Any], _responses: int) -> dict[tuple[int, str], float | None]:
+    return {(place, aspect): value for place, of in enumerate(answer["scores"]) for aspect, value in of.items()}
+
+
+def _labelled(answer: Mapping[str, Any], _responses: int) -> dict[int, frozenset[str]]:
     return {place: frozenset(chosen) for place, chosen in enumerate(answer["labels"])}

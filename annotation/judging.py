@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.db.models.functions import Now
 from django.utils.formats import time_format
 from django.utils.timezone import localtime
@@ -163,4 +164,6 @@ def last_of(*, member: Membership) -> Judgement | None:
 
 def current(*, project_id: int) -> Any:  # noqa: ANN401 - a queryset, which django-stubs names by model
     """The judgements of a project that nothing supersedes, oldest first."""
-    return Judgement.objects.filter(item__project_id=project_id, superseded_by=None).order_by("id")
+    # superseded_by=None would be an outer join, of which the database makes all before it tells the first
+    later = Judgement.objects.filter(supersedes=OuterRef("pk"))
+    return Judgement.objects.filter(~Exists(later), member__project_id=project_id).order_by("id")

@@ -125,18 +125,15 @@ def earlier(judgements: list[Judgement]) -> dict[int, list[Judgement]]:
     return found
 
 
-def summary(judgement: Judgement) -> str:
+def summary(judgement: Judgement, versions: asking.Versions | None = None) -> str:
     """What was said, in one line; an answer that its question does not know any more is no fault of the page."""
-    try:
-        return asking.summary(judgement)
-    except (BadAnswer, KeyError, ValueError, IndexError):
-        return "…"
+    return " · ".join(one.words for one in said(judgement, versions)) or "…"
 
 
-def said(judgement: Judgement) -> list[asking.Said]:
+def said(judgement: Judgement, versions: asking.Versions | None = None) -> list[asking.Said]:
     """As (title of the question, answer in words); empty where a question does not know its answer any more."""
     try:
-        return asking.said(judgement)
+        return asking.said(judgement, versions=versions)
     except (BadAnswer, KeyError, ValueError, IndexError):
         return []
 

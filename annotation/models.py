@@ -131,7 +131,7 @@ class Import(models.Model):
 class Item(models.Model):
     """One prompt with K responses to judge. `free` slots are what its overlap still asks for, leases counted as taken."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items", db_index=False)
     batch = models.ForeignKey(Import, on_delete=models.PROTECT, null=True, related_name="items")
     key = models.CharField(max_length=200, help_text="Its id in the file it came from.")
     position = models.PositiveIntegerField()
@@ -150,7 +150,10 @@ class Item(models.Model):
     class Meta:
         ordering = ["position"]
         constraints = [models.UniqueConstraint(fields=["project", "key"], name="item_key_once")]
-        indexes = [models.Index(fields=["project", "position"], condition=Q(free__gt=0), name="item_with_free_slots")]
+        indexes = [
+            models.Index(fields=["project", "position"], name="items_in_order"),
+            models.Index(fields=["project", "position"], condition=Q(free__gt=0), name="item_with_free_slots"),
+        ]
 
     def __str__(self) -> str:
         return self.key
@@ -245,11 +248,12 @@ class Draft(models.Model):
 class Judgement(models.Model):
     """One annotator's answers to one item, for ever. A correction is a new one that supersedes it.
 
-    Answers speak of responses by their position in the item, never by the place where they were shown.
+    Answers speak of responses by their position in the item, never by the place where they were shown. What pages count stands in
+    the indexes: a project may have hundreds of thousands.
     """
 
-    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="judgements")
-    member = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="judgements")
+    item = models.ForeignKey(Item, on_delete=models.PROTECT, related_name="judgements", db_index=False)
+    member = models.ForeignKey(Membership, on_delete=models.PROTECT, related_name="judgements", db_index=False)
     key = models.UUIDField(unique=True, help_text="The submission's idempotency key.")
     version = models.PositiveSmallIntegerField(default=1)
     supersedes = models.OneToOneField("self", on_delete=models.PROTECT, null=True, related_name="superseded_by")
@@ -265,12 +269,21 @@ class Judgement(models.Model):
     class Meta:
         ordering = ["id"]
         constraints = [
-            models.UniqueConstraint(fields=["item", "member", "version"], name="judgement_version_once"),
+            models.UniqueConstraint(
+                fields=["item", "member", "version"], include=["id"], name="judgement_version_once"
+            ),
             models.CheckConstraint(
                 condition=Q(version=1, supersedes=None) | Q(version__gt=1, supersedes__isnull=False),
                 name="later_versions_supersede",
             ),
             models.CheckConstraint(condition=~Q(supersedes=F("id")), name="supersedes_another"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["member", "id"],
+                include=["supersedes", "schema_version", "guidelines_version", "origin"],
+                name="judgements_of_a_member",
+            ),
         ]
         triggers = [
             pgtrigger.Protect(name="judgements_are_append_only", operation=pgtrigger.Update | pgtrigger.Delete),

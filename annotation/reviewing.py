@@ -42,7 +42,8 @@ class Wanted:
 
 def judgements(project: Project, wanted: Wanted) -> QuerySet[Judgement]:
     """The judgements that stand, narrowed, newest first."""
-    found = Judgement.objects.filter(item__project=project, superseded_by=None).select_related("item", "member")
+    later = Judgement.objects.filter(supersedes=OuterRef("pk"))  # as judging.current does
+    found = Judgement.objects.filter(~Exists(later), member__project=project).select_related("item", "member")
     if wanted.annotator:
         found = found.filter(member__pseudonym=wanted.annotator)
     if wanted.question:

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count
 from django.utils.translation import gettext as _
 
 from annotation import asking
 from annotation.kinds import KINDS
 from annotation.kinds.shown import shown
-from annotation.models import Judgement, Project, Question
+from annotation.models import Project, Question
 from webapp.people.models import AuditEntry
 
 LONGEST = 80
@@ -33,8 +32,8 @@ class Version:
     questions: list[Question]
 
 
-def history(project: Project) -> list[Version]:
-    """All versions, the newest first."""
+def history(project: Project, given: Mapping[int, int]) -> list[Version]:
+    """All versions, the newest first. `given`: version -> judgements that stand and answered it."""
     asked: dict[int, list[Question]] = defaultdict(list)
     for question in project.questions.order_by("version", "position"):
         asked[question.version].append(question)
@@ -42,7 +41,6 @@ def history(project: Project) -> list[Version]:
         entry.detail.get("version"): entry
         for entry in AuditEntry.objects.filter(action=asking.CHANGED, subject=project.slug).select_related("actor")
     }
-    given = judged(project)
     versions: list[Version] = []
     before: list[Question] = []
     for number in sorted(asked):
@@ -55,12 +53,6 @@ def history(project: Project) -> list[Version]:
         )
         before = asked[number]
     return versions[::-1]
-
-
-def judged(project: Project) -> dict[int, int]:
-    """Version -> judgements that stand and answered it."""
-    standing = Judgement.objects.filter(item__project=project, superseded_by=None).order_by()
-    return dict(standing.values_list("schema_version").annotate(n=Count("id")))
 
 
 def differences(before: Sequence[Question], after: Sequence[Question]) -> list[str]:

@@ -1,6 +1,6 @@
 """What the pages weigh and how soon it stands: the figures that Lighthouse gives, for a desktop and for a phone.
 
-    .venv/bin/python benchmarks/page_figures.py [--times 3] [--pages desk,run | --pages all] [--out FILE]
+    .venv/bin/python benchmarks/page_figures.py [--times 3] [--pages desk,run | --pages all] [--out FILE] [--items 200000]
 
 Starts a home of its own with `manage.py run` (two web processes, static files compressed), fills it with something in every
 state (tests/desk/every_page.py), and opens each page in a Chromium on loopback with an empty cache. One JSON object a page and
@@ -13,6 +13,10 @@ counted, for the server's own caches:
 - requests, kb: what was fetched until then, compressed as it travels, fetching ahead included
 
 The phone has 390 px, touch, and a processor four times slower (as in Lighthouse's mobile runs); the network is loopback in both.
+With --items the project is a large one instead (large_project.py), and its server is measured, no browser: what the first load of
+a page costs there in a process that is warm, with nothing kept from a load before. python_ms and sql_ms are processor time of the
+site's process and of the database's, which says the same on a busy machine; queries counts the statements.
+
 The last lines say how the pages stand against Google's limits for "good": LCP 2.5 s, CLS 0.1, TBT 200 ms.
 """
 
@@ -89,6 +93,59 @@ FIGURES = """
 """
 
 
+# The same for a large project, and what a first load of each of its pages costs, one JSON line each.
+LARGE = """
+import json, time
+from pathlib import Path
+from django.conf import settings
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db import connection, transaction
+from annotation import belonging
+from annotation.models import Membership
+from benchmarks import large_project
+from tests.builders import collect_static, join, person, signed_in
+settings.ALLOWED_HOSTS = ["testserver"]
+call_command("migrate", verbosity=0)
+collect_static()
+with transaction.atomic():
+    lin = person("lin", is_staff=True, is_superuser=True)
+    people = [person(f"annotator-of-many-{n}") for n in range(large_project.ANNOTATORS)]
+    made = belonging.create_project(name="Large", question="ranking", creator=lin, overlap=2)
+    members = [join(made, one).pk for one in people]
+    large_project.fill(made.pk, members, items=ITEMS)
+with connection.cursor() as cursor:
+    cursor.execute("VACUUM ANALYZE")
+clients = {"": signed_in(lin), "annotator": signed_in(people[3])}
+pages = [("", name) for name in (
+    "", "questions/", "items/", "items/similar/", "flags/", "people/", "judgements/", "guidelines/", "snapshots/", "advice/",
+    "runs/", "runs/new/", "runs/new/?trainer=reward-model", "runs/new/?trainer=ppo", "models/", f"items/?page={ITEMS // 50}",
+    f"judgements/?page={ITEMS * 6 // 5 // 50}",
+)] + [("annotator", name) for name in ("", "judge/", "mine/", "guidelines/")]
+def spent():
+    with connection.cursor() as cursor:
+        cursor.execute("SET max_parallel_workers_per_gather = 0")  # one process of the database, whose time can be read
+        cursor.execute("SELECT pg_backend_pid()")
+        (database,) = cursor.fetchone()
+    return time.process_time(), int(Path(f"/proc/{database}/schedstat").read_text().split()[0]) / 1e9
+for who, path in pages:
+    address, costs = f"/p/{made.slug}/{path}", []
+    clients[who].get(address, follow=True)
+    for _ in range(TIMES):
+        cache.clear()
+        statements = []
+        count = lambda execute, *given: statements.append(1) or execute(*given)
+        before = spent()
+        with connection.execute_wrapper(count):
+            status = clients[who].get(address, follow=True).status_code
+        python, sql = (1000 * (now - then) for now, then in zip(spent(), before))
+        costs.append((python + sql, python, sql, len(statements)))
+    _, python, sql, queries = min(costs)
+    print(json.dumps({"page": path or "overview", "who": who or "lead", "items": ITEMS, "status": status,
+        "python_ms": round(python), "sql_ms": round(sql), "queries": queries}), flush=True)
+"""
+
+
 @contextmanager
 def site() -> Iterator[tuple[Site, dict[str, Any]]]:
     """A running site with something in every state, and what WORLD prints."""
@@ -105,6 +162,22 @@ def site() -> Iterator[tuple[Site, dict[str, Any]]]:
         yield running, json.loads(shell.stdout.splitlines()[-1])
     finally:
         running.end()
+        remove_home(house.home)
+
+
+def measure_large(items: int, times: int) -> list[dict[str, Any]]:
+    """What the server spends on the pages of a project of so many items, in a home of its own."""
+    house = House()
+    script = LARGE.replace("ITEMS", str(items)).replace("TIMES", str(times))
+    try:
+        shell = subprocess.run(
+            [sys.executable, "manage.py", "shell", "--no-imports", "-c", script],
+            cwd=ROOT, env=house.environment, capture_output=True, text=True, timeout=3600,
+        )  # fmt: skip
+        if shell.returncode:
+            raise SystemExit(shell.stderr)
+        return [json.loads(line) for line in shell.stdout.splitlines() if line.startswith("{")]
+    finally:
         remove_home(house.home)
 
 
@@ -155,7 +228,12 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--pages", default=",".join(MAIN), help="names of pages, separated by commas, or: all")
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--items", type=int, default=0, help="measure the server with a project of so many items")
     given = parser.parse_args(arguments)
+    if given.items:
+        for line in measure_large(given.items, given.times):
+            print(json.dumps(line), flush=True)
+        return
     wanted = set(given.pages.split(","))
     lines: list[dict[str, Any]] = []
     with site() as (running, world), chromium.chromium() as browser:

@@ -143,7 +143,8 @@ def makers(verb: str, offered: Mapping[str, dict[str, Any]]) -> list[dict[str, A
 def choices(environment: str, project: Project, verb: str, found: Listing | None = None) -> list[Choice]:
     """The models that have a verb, for trainers of this environment. `found`: what is installed, where it was asked already."""
     listed = Model.objects.filter(project=project, run__archived_at=None).select_related("run")
-    own = [Choice(model.ref, _title(model)) for model in listed if verb in model.yields]
+    listed = listed.only("name", "yields", "run__numbers", "run__config")
+    own = [Choice(model.ref, _title(model, verb)) for model in listed if verb in model.yields]
     bases = [
         Choice(ref, ref)
         for ref in describing.able((found or listing()).model_strings(environment), verb, environment=environment)
@@ -151,13 +152,17 @@ def choices(environment: str, project: Project, verb: str, found: Listing | None
     return [*own, *bases] if verb in OWN_FIRST else [*bases, *own]
 
 
-def _title(model: Model) -> str:
-    accuracy = model.run.numbers.get("accuracy/model")
-    if not isinstance(accuracy, int | float):
-        return f"{model.ref}: {model.name}"
-    return gettext("%(ref)s: %(name)s, accuracy %(accuracy)s") % {
-        "ref": model.ref, "name": model.name, "accuracy": number(accuracy, 3),
-    }  # fmt: skip
+def _title(model: Model, verb: str) -> str:
+    """With how good it is and, of a judge, how long a text may be: it refuses to score what it cannot read whole."""
+    said = f"{model.ref}: {model.name}"
+    accuracy, tokens = model.run.numbers.get("accuracy/model"), model.run.config.get("max_length")
+    if isinstance(accuracy, int | float):
+        said = gettext("%(ref)s: %(name)s, accuracy %(accuracy)s") % {
+            "ref": model.ref, "name": model.name, "accuracy": number(accuracy, 3),
+        }  # fmt: skip
+    if verb == "score" and isinstance(tokens, int):
+        said += ", " + gettext("reads at most %(n)s tokens") % {"n": number(tokens)}
+    return said
 
 
 def first(there: Sequence[Choice]) -> str:

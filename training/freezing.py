@@ -29,7 +29,7 @@ from annotation.models import Item, Judgement, Project, Text
 from training import passages
 from training.filing import SPLITS, Files, canonical, writing
 from training.joining import Joined
-from training.models import Snapshot
+from training.models import FrozenJudgements, Snapshot
 from webapp.people import auditing
 from webapp.people.models import User
 
@@ -135,10 +135,11 @@ def freeze(
         if there is not None:
             return there
         auditing.record(actor=actor, action="freeze", subject=project.slug, rows=rows, hash=name)
-        return Snapshot.objects.create(
-            project=project, hash=name, rows=rows, counts=manifest["counts"], options=options,
-            judgement_ids=frozen.judgement_ids, created_by=actor,
-        )  # fmt: skip
+        made = Snapshot.objects.create(
+            project=project, hash=name, rows=rows, counts=manifest["counts"], options=options, created_by=actor
+        )
+        FrozenJudgements.objects.create(snapshot=made, ids=frozen.judgement_ids)
+        return made
 
 
 def folder(snapshot: Snapshot) -> Path:

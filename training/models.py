@@ -11,14 +11,16 @@ from annotation.models import Project
 
 
 class Snapshot(models.Model):
-    """Judgements frozen into content-hashed rows, split by group. The rows are files named by the hash."""
+    """Judgements frozen into content-hashed rows, split by group. The rows are files named by the hash.
+
+    Which judgements stands apart, in `FrozenJudgements`: hundreds of thousands of numbers have no place in a list of snapshots.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="snapshots")
     hash = models.CharField(max_length=64, unique=True)
     rows = models.CharField(max_length=20, help_text="Row kind, as in feinschliff.rows.")
     counts = models.JSONField(help_text="Rows and groups on each side, and what the projection dropped.")
     options = models.JSONField(help_text="Share held out, and the split's seed.")
-    judgement_ids = ArrayField(models.BigIntegerField())
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -32,6 +34,31 @@ class Snapshot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rows} {self.hash[:12]}"
+
+    @property
+    def judgement_ids(self) -> list[int]:
+        """Of what it was made, as they were read; asks the database each time."""
+        return self.first_judgement_ids(None)
+
+    def first_judgement_ids(self, most: int | None) -> list[int]:
+        """As many of them, or all."""
+        there = FrozenJudgements.objects.filter(snapshot=self)
+        return there.values_list("ids" if most is None else f"ids__0_{most}", flat=True).first() or []
+
+
+class FrozenJudgements(models.Model):
+    """The judgements behind a snapshot."""
+
+    snapshot = models.OneToOneField(Snapshot, on_delete=models.PROTECT, primary_key=True, related_name="frozen")
+    ids = ArrayField(models.BigIntegerField())
+
+    class Meta:
+        triggers = [
+            pgtrigger.Protect(name="frozen_judgements_never_change", operation=pgtrigger.Update | pgtrigger.Delete),
+        ]
+
+    def __str__(self) -> str:
+        return f"judgements of {self.snapshot}"
 
 
 class Run(models.Model):

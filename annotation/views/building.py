@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_POST
 
-from annotation import asking, belonging, building, samples, starting_points, versions
+from annotation import asking, belonging, building, samples, standing, starting_points, versions
 from annotation.kinds import KINDS
 from annotation.models import Project
 from annotation.requests import ProjectRequest
@@ -112,7 +112,7 @@ def _save(request: ProjectRequest, drafts: Sequence[Mapping[str, Any]]) -> HttpR
 
 
 def _what_happened(found: Project, before: int, version: int) -> str:
-    kept = versions.judged(found).get(before, 0)
+    kept = standing.by_schema(found).get(before, 0)
     now = _("Saved: version %(version)s is asked from now on.") % {"version": version}
     if not kept:
         return now
@@ -127,7 +127,7 @@ def _page(
 ) -> HttpResponse:
     found = request.project
     asked = list(found.questions.filter(version=found.schema_version).values_list("name", flat=True))
-    made = building.forms(drafts, problems, asked)
+    made, given = building.forms(drafts, problems, asked), standing.by_schema(found)
     context = {
         "project": found,
         "questions": made,
@@ -139,7 +139,7 @@ def _page(
         "version": found.schema_version,
         # the version that the form was made from; who was told of a newer one has seen that
         "begun": request.POST.get("version", found.schema_version) if status != 409 else found.schema_version,
-        "judged": versions.judged(found).get(found.schema_version, 0),
+        "judged": given.get(found.schema_version, 0),
         "samples": samples.offered(found),
         "limits": asking.limits(found),
     }
@@ -148,7 +148,7 @@ def _page(
         "annotation/builder/form.html" if request.headers.get("X-Part") == "form" else "annotation/builder/page.html"
     )
     if template.endswith("page.html"):
-        context["history"] = versions.history(found)
+        context["history"] = versions.history(found, given)
     return render(request, template, context, status=status)
 
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from annotation import assigning, concurring, flagging, judging, looking_back, reviewing
+from annotation import asking, assigning, concurring, flagging, judging, looking_back, reviewing
 from annotation.models import Assignment, Feedback, Item, Judgement, Membership
 from annotation.rendering import plain
 from annotation.requests import ProjectRequest
@@ -101,18 +101,18 @@ def _history(slug: str, member: Membership, rows: list[Judgement], query: str) -
     )
     earlier = looking_back.earlier(rows)
     flagged = flagging.flagged_by_member(member, [r.item_id for r in rows])
-    back = urlencode({"back": query})
+    back, versions = urlencode({"back": query}), asking.Versions(member.project)
     return [
         {
             "item": _line(row.item),
-            "summary": looking_back.summary(row),
-            "said": looking_back.said(row),
+            "summary": looking_back.summary(row, versions),
+            "said": looking_back.said(row, versions),
             "saved_at": row.submitted_at,
             "flagged": row.item_id in flagged,
             "url": reverse("assignment", args=[slug, pages[row.item_id]]) + f"?{back}" if row.item_id in pages else "",
             "open": judging.may_correct(judgement=row),
             "earlier": [
-                {"summary": looking_back.summary(old), "saved_at": old.submitted_at}
+                {"summary": looking_back.summary(old, versions), "saved_at": old.submitted_at}
                 for old in earlier.get(row.item_id, [])
             ],
         }

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db.models import Count, Q, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext_lazy as _
 
-from annotation import asking, assigning, belonging, concurring, flagging, judging, reviewing, showing, talking
-from annotation.models import Feedback, Item, Judgement, Membership, Project
+from annotation import asking, assigning, belonging, concurring, flagging, reviewing, showing, standing, talking
+from annotation.models import Feedback, Item, Judgement, Project
 from annotation.rendering import plain
 from annotation.requests import ProjectRequest
 from webapp.people.permitting import SignedInRequest, may, project, signed_in
+
+MOST_PEOPLE = 100  # whom the overview lists
 
 
 class ProjectSettings(forms.ModelForm):
@@ -103,15 +105,15 @@ def overview(request: ProjectRequest, slug: str) -> HttpResponse:
     found = request.project
     assigning.release_expired(project=found)
     state = assigning.progress(project=found, member=request.membership)
-    current = judging.current(project_id=found.pk)
     manages = may(request.user, "manage", request.role)
+    given = standing.by_member(found)
     context = {
         "project": found,
         "questions": asking.questions_of(found),
         "progress": state,
-        "judgements": current.count(),
-        "live_judgements": current.filter(origin="live").count(),
-        "people": _who_judged(found) if manages else [],
+        "judgements": sum(one.all for one in given.values()),
+        "live_judgements": sum(one.live for one in given.values()),
+        "people": _who_judged(found, given) if manages else [],
         "agreement": concurring.of_project(found) if manages else [],
         "manages": manages,
         "texts": found.texts.count() if manages else 0,
@@ -120,11 +122,11 @@ def overview(request: ProjectRequest, slug: str) -> HttpResponse:
     return render(request, "annotation/project.html", context)
 
 
-def _who_judged(found: Project) -> QuerySet[Membership]:
-    """The most diligent first; `given` counts the judgements that stand."""
-    standing = Count("judgements", filter=Q(judgements__superseded_by=None))
-    members = found.memberships.filter(active=True).select_related("user")
-    return members.annotate(given=standing).order_by("-given", "id")[:100]
+def _who_judged(found: Project, given: Mapping[int, standing.Standing]) -> list[dict[str, Any]]:
+    """The most diligent first; `given` counts the judgements of theirs that stand."""
+    members = found.memberships.filter(active=True).select_related("user").order_by("id")
+    first = sorted(members, key=lambda member: -given[member.pk].all)[:MOST_PEOPLE]
+    return [{"member": member, "given": given[member.pk].all} for member in first]
 
 
 @project("manage")

@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
+from django.db.models import Exists, OuterRef
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -15,7 +16,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
-from annotation import asking, reviewing
+from annotation import asking, reviewing, standing
 from annotation.models import Feedback, Judgement
 from annotation.rendering import plain
 from annotation.requests import ProjectRequest
@@ -51,9 +52,10 @@ class Filter(forms.Form):
 
     def __init__(self, request: ProjectRequest) -> None:
         super().__init__(request.GET or None, auto_id="filter-%s")
-        names = request.project.memberships.filter(judgements__isnull=False).values_list("pseudonym", flat=True)
+        who_judged = Exists(Judgement.objects.filter(member=OuterRef("pk")))
+        names = request.project.memberships.filter(who_judged).values_list("pseudonym", flat=True)
         questions = {q.name: q.title for q in request.project.questions.order_by("version", "position")}
-        _choices(self.fields["annotator"], [(name, name) for name in names.distinct().order_by("pseudonym")])
+        _choices(self.fields["annotator"], [(name, name) for name in names.order_by("pseudonym")])
         _choices(self.fields["question"], list(questions.items()))
 
     def wanted(self) -> reviewing.Wanted:
@@ -73,20 +75,26 @@ def _choices(field: forms.Field, choices: list[tuple[str, Any]]) -> None:
 def judgements(request: ProjectRequest, slug: str) -> HttpResponse:
     """The judgements that stand, narrowed by what the lead looks for."""
     form = Filter(request)
-    found = reviewing.judgements(request.project, form.wanted())
-    page = Paginator(found, PAGE).get_page(request.GET.get("page"))
+    wanted, versions = form.wanted(), asking.Versions(request.project)
+    # far back in the list only numbers are walked over, and of what is shown the rest is read
+    pages = Paginator(reviewing.judgements(request.project, wanted).values_list("pk", flat=True), PAGE)
+    if wanted == reviewing.Wanted():  # all of them: an index alone tells how many
+        pages.count = standing.of_project(request.project).all
+    page = pages.get_page(request.GET.get("page"))
+    whole = Judgement.objects.filter(pk__in=list(page)).select_related("item", "member")
+    listed = list(whole.prefetch_related("item__responses").order_by("-id"))
     waiting = set(
-        Feedback.objects.filter(asks_again=True, settled_at=None, judgement__item__in=[j.item_id for j in page])
+        Feedback.objects.filter(asks_again=True, settled_at=None, judgement__item__in=[j.item_id for j in listed])
         .values_list("judgement__item_id", "judgement__member_id")
     )  # fmt: skip
     rows = [
         {
             "judgement": row,
             "text": plain(row.item.prompt[-1]["content"], 100),
-            "said": asking.said(row, by_position=True),
+            "said": asking.said(row, by_position=True, versions=versions),
             "waiting": (row.item_id, row.member_id) in waiting,
         }
-        for row in page
+        for row in listed
     ]
     query = request.GET.copy()
     query.pop("page", None)

@@ -252,7 +252,7 @@ def test_an_admin_freezes_trains_watches_and_scores(said: dict[int, list[int]], 
     expect(page.locator("#scores")).to_contain_text("Because <b>light</b> is scattered.")
     lin.look("model, scored")
     page.get_by_text("The judgements behind it").click()
-    ids = {number for (number,) in site.house.query("SELECT unnest(judgement_ids) FROM training_snapshot")}
+    ids = {number for (number,) in site.house.query("SELECT unnest(ids) FROM training_frozenjudgements")}
     behind = page.locator("details").filter(has=page.get_by_text("The judgements behind it"))
     assert {int(n) for n in behind.locator("td.number").all_text_contents()} == ids
     page.get_by_role("link", name=re.compile("reward-model")).last.click()
@@ -284,7 +284,9 @@ def watched(who: Somebody) -> tuple[set[str], float]:
 
 def check_rows(site: Site, said: dict[int, list[int]]) -> None:
     """The frozen rows hold what was typed, each from the judgement it names."""
-    [(name, ids)] = site.house.query("SELECT hash, judgement_ids FROM training_snapshot")
+    [(name, ids)] = site.house.query(
+        "SELECT s.hash, f.ids FROM training_snapshot s JOIN training_frozenjudgements f ON f.snapshot_id = s.id"
+    )
     folder = site.house.home / "snapshots" / name
     rows = [
         json.loads(line)

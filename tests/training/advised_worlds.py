@@ -61,7 +61,7 @@ def judged(project: Project, answers: Iterable[dict[str, Any]], *, responses: in
 def model_of(project: Project, trainer: str, yields: list[str], numbers: dict[str, Any] | None = None) -> Model:
     """What a run left, without having run."""
     snapshot = Snapshot.objects.create(
-        project=project, hash=uuid.uuid4().hex * 2, rows="ranking", judgement_ids=[1],
+        project=project, hash=uuid.uuid4().hex * 2, rows="ranking",
         counts={"train": 4000, "heldout": 1000, "groups": {"train": 4000, "heldout": 1000}, "judgements": 1, "dropped": {}},
         options={"heldout": 0.2, "split_seed": 0},
     )  # fmt: skip

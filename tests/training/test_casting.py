@@ -55,7 +55,10 @@ def test_a_trained_model_plays_the_optional_role_and_the_run_shows_what_it_said(
 ) -> None:
     model = scorer(snapshot, **{"accuracy/model": 0.7})
     page = lin.get(NEW, {"trainer": "judged"}).text
-    assert f"{model.ref}: {model.name}, accuracy 0.700" in page
+    assert f"{model.ref}: {model.name}, accuracy 0.700<" in page
+    Run.objects.filter(pk=model.run_id).update(config={"max_length": 1024})
+    page = lin.get(NEW, {"trainer": "judged"}).text
+    assert f"{model.ref}: {model.name}, accuracy 0.700, reads at most 1,024 tokens<" in page
     lin.post(NEW, form(snapshot, "judged", **{"model-judge": model.ref}))
     run = Run.objects.get(trainer="judged")
     assert run.models_used == {"judge": model.ref}

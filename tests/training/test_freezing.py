@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation import asking, belonging
+from annotation.kinds import label
 from annotation.models import Judgement
 from feinschliff.rows import check_row
 from tests.training.world_of_runs import add_item, frozen, judge, lines, member, person, planted, project, rank
@@ -401,6 +402,33 @@ def test_a_project_without_judgements_offers_its_prompts_on_the_page(client: Cli
     answer = client.post("/p/planted/snapshots/", {"rows": "prompt", "heldout": "0.2", "split_seed": "0"}, follow=True)
     assert "Frozen: 1 rows to train on" in answer.text
     assert "The judgements behind it" not in answer.text
+
+
+def test_the_form_begins_with_rows_that_the_judgements_give(client: Client) -> None:
+    """Labels of whole items are no good and bad answers, which stand first among the choices."""
+    made = project(question="label")
+    item = add_item(made, "one", [])
+    client.force_login(person("lin"))
+    form = client.get("/p/planted/snapshots/").context["form"]
+    assert [kind for kind, _ in form.fields["rows"].choices] == ["unpaired", "label", "prompt", "text"]
+    assert form["rows"].value() == "prompt"
+    judge(item, "ada", {"labels": [[label.parse(made.questions.get().options["labels"])[0].name]]})
+    assert client.get("/p/planted/snapshots/").context["form"]["rows"].value() == "label"
+
+
+def test_settings_for_other_rows_do_not_count_on_the_page(client: Client) -> None:
+    made = planted(4)
+    client.force_login(person("lin"))
+    sent = {
+        "rows": "ranking",
+        "heldout": "0.2",
+        "split_seed": "0",
+        "unjudged": "on",
+        "with_items": "on",
+        "passage": "0",
+    }
+    assert "rows to train on" in client.post("/p/planted/snapshots/", sent, follow=True).text
+    assert Snapshot.objects.get(project=made).options == {"heldout": 0.2, "split_seed": 0}
 
 
 def test_rows_say_which_model_wrote_each_answer_where_that_is_known() -> None:

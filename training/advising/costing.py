@@ -93,10 +93,12 @@ def _past() -> defaultdict[str, list[_Past]]:
     """Trainer -> its latest runs that succeeded on this installation, the newest first."""
     ended = Run.objects.filter(state=Run.SUCCEEDED, started_at__isnull=False, ended_at__isnull=False).order_by("-id")
     found: defaultdict[str, list[_Past]] = defaultdict(list)
-    for run in ended.select_related("snapshot").defer("config", "numbers")[:LATEST]:
-        seconds = (run.ended_at - run.started_at).total_seconds() if run.ended_at and run.started_at else 0.0
-        base = run.models_used.get(LEARNS, "")
-        found[run.trainer].append(_Past(run.pk, run.project_id, seconds, run.snapshot.counts["train"], base))
+    told = ended.values_list(
+        "trainer", "pk", "project_id", "started_at", "ended_at", "snapshot__counts__train", "models_used"
+    )
+    for trainer, pk, project, began, ended_at, rows, models in told[:LATEST]:
+        seconds = (ended_at - began).total_seconds() if began and ended_at else 0.0
+        found[trainer].append(_Past(pk, project, seconds, rows, models.get(LEARNS, "")))
     return found
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from django.core.cache import cache
 from django.db import connection
 
-from annotation import asking, concurring
+from annotation import asking, concurring, standing
 from annotation.kinds import KINDS
 from annotation.models import Item, Judgement, Project
 from training import freezing, grouping, passages
@@ -26,11 +26,6 @@ HELDOUT = 0.2  # what a freeze holds out by itself
 KEPT_SECONDS = 600
 EXACT_BYTES = 500_000  # of raw text that is cut into passages to count them
 
-#: by way of the members, who are few
-TOTALS = """
-SELECT count(*) - count(j.supersedes_id), count(DISTINCT j.member_id), coalesce(max(j.id), 0)
-FROM annotation_judgement j JOIN annotation_membership m ON m.id = j.member_id WHERE m.project_id = %s
-"""
 #: NOT EXISTS lets the database walk back from the newest, and stop when it has enough
 NEWEST = """
 SELECT j.id FROM annotation_judgement j JOIN annotation_membership m ON m.id = j.member_id
@@ -86,9 +81,9 @@ def counted(project: Project) -> Counted:
     It changes when something is imported, grouped or asked otherwise, and by each judgement; of more than `LABELLED` judgements,
     when the first three digits of their number do.
     """
+    given = [one.all for one in standing.by_member(project).values() if one.all]
+    judgements, annotators, newest = sum(given), len(given), standing.newest(project)
     with connection.cursor() as cursor:
-        cursor.execute(TOTALS, [project.pk])
-        judgements, annotators, newest = cursor.fetchone()
         cursor.execute(TEXTS, [project.pk])
         texts, text_bytes = cursor.fetchone()
     items = Item.objects.filter(project=project).count()
@@ -149,7 +144,8 @@ class _Seen:
     def _rows(self, kind: str, newest: Iterable[Judgement]) -> Iterator[dict[str, Any]]:
         versions = freezing.Versions(self.project, kind, "")
         for judgement in newest:
-            asked = versions.of(judgement)
+            if not (asked := versions.of(judgement)):
+                continue
             for row in freezing.projected(kind, asked, judgement.item, judgement, {}):
                 self._look_at(kind, asked, row)
                 yield row

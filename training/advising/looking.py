@@ -57,7 +57,8 @@ class Have:
 def look(project: Project) -> Have:
     """What is there now."""
     found = counted(project)
-    models = list(Model.objects.filter(project=project, run__archived_at=None).select_related("run__snapshot"))
+    listed = Model.objects.filter(project=project, run__archived_at=None).select_related("run")
+    models = list(listed.only("name", "yields", "run__numbers"))
     judges = [model for model in models if "score" in model.yields]
     facts: dict[str, float | None] = {
         "judgements": found.judgements, "annotators": found.annotators, "items": found.items,

@@ -18,7 +18,7 @@ from training.catalogue.listing import title_of
 
 WIDTH, EDGE, LINE, PAD, GAP = 360, 4, 16, 9, 12
 BOX, LETTERS = 172, 22  # the width of a question, and how many letters fit into a line of it
-LEAF_X, LEAF_LETTERS = EDGE + BOX + 22, 20
+LEAF_X, LEAF_LETTERS, BOLD_LETTERS = EDGE + BOX + 22, 20, 17
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,11 @@ def _step(advice: Advice, question: ruling.Question, y: int, above: int) -> Step
     is_yes, asks = question.holds(advice.have.facts), gettext(question.asks)
     beside = [one for one in advice.considered if is_yes and _stands_beside(one, question)]
     lines = [Line(text, _line(y, place)) for place, text in enumerate(textwrap.wrap(asks, LETTERS))]
+    sorts = [(one, _sort(one, advice)) for one in beside]
     titles = [
-        (text, _sort(one, advice)) for one in beside for text in textwrap.wrap(title_of(one.trainer), LEAF_LETTERS)
+        (text, sort)
+        for one, sort in sorts
+        for text in textwrap.wrap(title_of(one.trainer), BOLD_LETTERS if sort == "first" else LEAF_LETTERS)
     ]
     step = Step(
         asks, is_yes, ruling.said(question.yes, advice.have.facts) if is_yes else gettext("no"), beside, lines,

@@ -117,7 +117,7 @@ def _queue(run: Run) -> str:
     said = [
         ngettext("%(n)d run waits before this one.", "%(n)d runs wait before this one.", ahead) % {"n": ahead}
     ] * bool(ahead)
-    said += [ngettext("%(n)d is at work.", "%(n)d are at work.", busy) % {"n": busy}] * bool(busy)
+    said += [ngettext("%(n)d run is at work.", "%(n)d runs are at work.", busy) % {"n": busy}] * bool(busy)
     return " ".join(said)
 
 
