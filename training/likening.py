@@ -14,6 +14,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,19 +38,25 @@ LONGEST = 20_000  # characters of a prompt that are read
 
 
 def models_of(project: Project) -> list[tuple[str, str]]:
-    """(string, name) of the models that embed: the project's own, then base models with real weights, then fresh ones."""
+    """(string, name) of the models that embed, the best judge of likeness first.
+
+    The project's own that were made for that, then base models with real weights; then its others, for what labels or writes
+    puts near what it labels alike; fresh ones last.
+    """
     own = Model.objects.filter(project=project, run__archived_at=None).order_by("-pk")
-    found = [(model.ref, f"{model.ref}: {model.name}") for model in own if "embed" in model.yields]
-    try:
-        bases = describing.able(listing().model_strings(""), "embed")
-    except ListingFailed:  # the plugins page says why; the project's own models are still there
-        return found
-    return found + [(ref, ref) for ref in sorted(bases, key=_rank)]
+    found = {
+        model.ref: (0 if model.yields == ["embed"] else 2, f"{model.ref}: {model.name}")
+        for model in own
+        if "embed" in model.yields
+    }
+    with suppress(ListingFailed):  # the plugins page says why; the project's own models are still there
+        found |= {ref: (_rank(ref), ref) for ref in describing.able(listing().model_strings(""), "embed")}
+    return [(ref, name) for ref, (_, name) in sorted(found.items(), key=lambda one: one[1][0])]
 
 
 def _rank(ref: str) -> int:
     """Encoders of sentences first: a model that writes embeds too, but says less of what is alike. Fresh ones last."""
-    return 2 if ref.startswith("tiny:") else int("generate" in describing.about(ref).verbs)
+    return 4 if ref.startswith("tiny:") else 3 if "generate" in describing.about(ref).verbs else 1
 
 
 def makers(project: Project) -> list[dict[str, Any]]:

@@ -110,7 +110,7 @@ def _judged(project: Project, annotator: User) -> Judgement:
 
 
 def _learned(project: Project, lead: User) -> list[Run]:
-    """A run that succeeded, one that failed, one at work and one that waits; curves and samples of the first."""
+    """A run that succeeded, one that failed, one at work, one that waits, and another that succeeded; curves of both of these."""
     snapshot = freezing.freeze(project=project, rows="ranking", heldout=0.2)
     common: dict[str, Any] = {
         "project": project, "snapshot": snapshot, "trainer": "reward-model", "plugin": "plugins.reward_model",
@@ -136,7 +136,27 @@ def _learned(project: Project, lead: User) -> list[Run]:
     )  # fmt: skip
     working = Run.objects.create(state=Run.RUNNING, started_at=now, done=30, total=90, attempts=1, **common)
     waiting = Run.objects.create(state=Run.QUEUED, **common)
-    return [done, failed, working, waiting]
+    return [done, failed, working, waiting, _once_more(common)]
+
+
+def _once_more(common: Mapping[str, Any]) -> Run:
+    """The same with fewer epochs: a little worse, for the page that lays runs beside each other."""
+    numbers = {
+        "accuracy/model": 0.66, "accuracy/model/low": 0.57, "accuracy/model/high": 0.74, "accuracy/random": 0.5,
+        "accuracy/longer": 0.58, "pairs/heldout": 240, "prompts/heldout": 40, "loss/heldout": 0.66,
+    }  # fmt: skip
+    now = timezone.now()
+    run = Run.objects.create(
+        state=Run.SUCCEEDED, numbers=numbers, started_at=now, ended_at=now, attempts=1, name="One epoch",
+        **dict(common) | {"config": {"epochs": 1, "learning_rate": 0.001}},
+    )  # fmt: skip
+    Metric.objects.bulk_create(
+        Metric(run=run, attempt=1, step=s, name=name, value=v)
+        for s in range(20)
+        for name, v in (("loss/train", 0.7 * math.exp(-s / 26)), ("accuracy/heldout", 0.66 - 0.2 * math.exp(-s / 6)))
+        if name == "loss/train" or s % 5 == 0
+    )
+    return run
 
 
 def _told_of(run: Run) -> None:
@@ -158,10 +178,10 @@ def _told_of(run: Run) -> None:
 
 
 def _waiting(project: Project, lead: User) -> int:
-    from annotation import importing
+    from annotation import receiving
 
     content = as_lines(rows(3, prefix="more"))
-    return importing.receive(project=project, name="more.jsonl", chunks=[content], actor=lead).pk
+    return receiving.receive(project=project, name="more.jsonl", chunks=[content], actor=lead).pk
 
 
 def _pages(project: Project, names: Mapping[str, Any], runs: list[int]) -> Iterator[Shown]:
@@ -187,11 +207,11 @@ def _pages(project: Project, names: Mapping[str, Any], runs: list[int]) -> Itera
     for route, name in of_one.items():
         yield Shown(route, reverse(route, args=[slug, names[name]]))
     yield Shown("assignment", reverse("assignment", args=[slug, names["assignment_id"]]), "ada")
-    for pk, state in zip(runs[1:], ("failed", "running", "waiting"), strict=True):
+    for pk, state in zip(runs[1:4], ("failed", "running", "waiting"), strict=True):
         yield Shown(f"run:{state}", reverse("run", args=[slug, pk]))
     yield Shown("new_run:form", reverse("new_run", args=[slug]) + "?trainer=reward-model")
     yield Shown("runs_archive", reverse("runs_archive", args=[slug]))
-    yield Shown("compare_runs", reverse("compare_runs", args=[slug]) + f"?runs={runs[0]},{runs[1]}")
+    yield Shown("compare_runs", reverse("compare_runs", args=[slug]) + f"?runs={runs[0]},{runs[-1]}")
     yield Shown("not-found", "/p/nothing-of-that-name/", status=404)
     yield Shown("not-allowed", reverse("project_settings", args=[slug]), "ada", status=403)
 

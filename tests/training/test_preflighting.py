@@ -61,6 +61,19 @@ def described(ref: str, where: Opening) -> ModelAbout:
     return describe_model(ref, where, load(["plugins.base_models"], entry_points=False))
 
 
+@pytest.mark.django_db
+def test_more_held_out_than_trained_on_is_a_warning(snapshot: Snapshot) -> None:
+    counts = snapshot.counts | {"train": 20, "heldout": 30}
+    check = looked(Snapshot(**{**_plain(snapshot), "counts": counts}))["snapshot"]
+    assert check.level == "warning"
+    assert "another split seed" in check.sentence
+    assert looked(snapshot)["snapshot"].level == "ok"
+
+
+def _plain(snapshot: Snapshot) -> dict[str, Any]:
+    return {field.attname: getattr(snapshot, field.attname) for field in snapshot._meta.concrete_fields}
+
+
 @pytest.mark.parametrize("kind", ["encoder", "causal"])
 def test_a_tiny_model_is_described_before_it_is_made_as_it_is_made(kind: str, tmp_path: Path) -> None:
     before = described(f"tiny:{kind}", opening(tmp_path))

@@ -54,6 +54,21 @@ def test_whichever_counts_there_are_decide_whether_it_is_too_few(told: dict[str,
     assert verdict(rest | told).startswith("Too few") == few
 
 
+def test_a_classifier_is_held_against_counting_words_and_the_commonest_label() -> None:
+    """Beating itself before training is nothing where counting words does better."""
+    found = {
+        "accuracy/model": 0.64, "accuracy/model/low": 0.6, "accuracy/model/high": 0.66, "accuracy/untrained": 0.5,
+        "accuracy/majority": 0.55, "accuracy/words": 0.7,
+    }  # fmt: skip
+    assert verdict(found).startswith("Worse than word counts, without a language model (0.700)")
+    [shown] = comparisons(found, {"accuracy": "Texts it labels right"})
+    assert shown.title == "Texts it labels right, on what was held out"
+    assert [(bar.who, bar.value) for bar in shown.bars] == [
+        ("this model", 0.64), ("before training", 0.5), ("always the commonest label", 0.55),
+        ("word counts, without a language model", 0.7),
+    ]  # fmt: skip
+
+
 def test_groups_stand_for_prompts_where_only_they_are_counted() -> None:
     assert held_out({"pairs/heldout": 67, "groups/heldout": 12}) == (67, 12)
 

@@ -106,10 +106,28 @@ def test_beside_each_other_stand_what_differs_and_the_final_numbers(snapshot: Sn
         for steps, accuracy in ((3, 0.25), (9, 0.75))
     ]
     page = lin.get(f"/p/{snapshot.project.slug}/runs/compare/?runs={runs[0].pk},{runs[1].pk},99999").text
-    assert '<th scope="row">steps</th><td><code>3</code></td><td><code>9</code></td>' in page
-    assert '<th scope="row">pause</th>' not in page
+    assert '<th scope="row">Steps</th><td><code>3</code></td><td><code>9</code></td>' in page
+    assert '<th scope="row">Pause</th>' not in page
     assert 'class="best">0.75' in page
     assert "Not a run of this project: 99999" in page
+
+
+def test_compared_numbers_stand_under_what_they_mean(snapshot: Snapshot, lin: Client) -> None:
+    """The titles and the order of the trainer; what it does not explain comes last, under its bare name."""
+    numbers = {"loss/heldout": 0.5, "accuracy/model": 0.7, "accuracy/random": 0.5, "aaa": 1.0}
+    runs = [ended(snapshot, numbers=numbers) for _ in range(2)]
+    Metric.objects.create(run=runs[1], attempt=1, step=1, name="loss/train", value=1.0)
+    page = lin.get(f"/p/{snapshot.project.slug}/runs/compare/?runs={runs[0].pk},{runs[1].pk}")
+    assert [(row.title, row.whose, row.name) for row in page.context["numbers"]] == [
+        ("Orders it gets right", "this model", "accuracy/model"), ("Orders it gets right", "a coin", "accuracy/random"),
+        ("What it counts down", "on held-out rows", "loss/heldout"), ("", "", "aaa"),
+    ]  # fmt: skip
+    assert [one.title for one in page.context["glossary"]] == ["Orders it gets right", "What it counts down"]
+    assert [of.name for of in page.context["glossary"][1].told] == ["loss/heldout", "loss/train"]
+    assert (
+        'Orders it gets right: <span class="whose">a coin</span> <code class="muted">accuracy/random</code>'
+        in page.text
+    )
 
 
 def test_a_run_of_another_project_is_laid_over_nothing(snapshot: Snapshot, lin: Client) -> None:
@@ -181,8 +199,8 @@ def test_a_run_that_waits_says_how_many_stand_before_it(snapshot: Snapshot, lin:
     first, second, third = (world.queued(snapshot) for _ in range(3))
     assert "It is next." in lin.get(address(first)).text
     Run.objects.filter(pk=first.pk).update(state=Run.RUNNING, lease_until="2999-01-01T00:00Z")
-    assert "1 run waits before this one. 1 is at work." in lin.get(address(third)).text
-    assert lin.get(address(second, "live/")).json()["progress"]["attempt"] == "1 is at work."
+    assert "1 run waits before this one. 1 run is at work." in lin.get(address(third)).text
+    assert lin.get(address(second, "live/")).json()["progress"]["attempt"] == "1 run is at work."
 
 
 def test_settings_stand_in_the_order_of_the_form_under_its_names(snapshot: Snapshot, lin: Client) -> None:
@@ -204,10 +222,10 @@ def test_what_single_runs_alone_have_is_folded_when_they_are_compared(snapshot: 
             Metric.objects.create(run=run, attempt=1, step=1, name=metric, value=1.0)
     place, ids = f"/p/{snapshot.project.slug}/runs/", f"{runs[0].pk},{runs[1].pk}"
     page = lin.get(f"{place}compare/?runs={ids}")
-    assert [name for name, _ in page.context["numbers"]] == ["accuracy/model"]
-    assert [name for name, _ in page.context["numbers_of_one"]] == ["left", "right"]
-    assert [name for name, _ in page.context["differing"]] == ["steps"]
-    assert [name for name, _ in page.context["of_some"]] == ["left", "right"]
+    assert [row.name for row in page.context["numbers"]] == ["accuracy/model"]
+    assert [row.name for row in page.context["numbers_of_one"]] == ["left", "right"]
+    assert [title for title, _, _ in page.context["differing"]] == ["Steps"]
+    assert [title for title, _, _ in page.context["of_some"]] == ["left", "right"]
     assert page.text.index("accuracy/model") < page.text.index("Settings that differ") < page.text.index('id="curves"')
 
     def drawn(how: str) -> list[set[str]]:

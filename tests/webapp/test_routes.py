@@ -90,7 +90,7 @@ def things(name: str, lead: User, annotator: User) -> Things:
     snapshot = Snapshot.objects.create(
         project=project, hash=f"{name}{'0' * 60}"[:64].lower(), rows="ranking",
         counts={"train": 1, "heldout": 0, "groups": {"train": 1, "heldout": 0}, "judgements": 1, "dropped": {}},
-        options={"heldout": 0.2, "split_seed": 0}, judgement_ids=[1],
+        options={"heldout": 0.2, "split_seed": 0},
     )  # fmt: skip
     run = Run.objects.create(
         project=project, snapshot=snapshot, trainer="reward-model", config={}, models_used={"base": "tiny:encoder"},
@@ -117,9 +117,9 @@ def things(name: str, lead: User, annotator: User) -> Things:
 
 
 def waiting_import(project: Project, lead: User) -> Import:
-    from annotation import importing
+    from annotation import receiving
 
-    return importing.receive(project=project, name="more.jsonl", chunks=[as_lines(rows(2))], actor=lead)
+    return receiving.receive(project=project, name="more.jsonl", chunks=[as_lines(rows(2))], actor=lead)
 
 
 @dataclass

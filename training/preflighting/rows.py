@@ -55,7 +55,12 @@ def look(trainer: Mapping[str, Any], snapshot: Snapshot | None, project: Project
         said += " " + gettext(
             "Without held-out rows nothing will tell whether it has learned: freeze with a share held out."
         )
-    return Check("snapshot", OK if held_out else WARNING, gettext("Rows"), said)
+    if held_out > there:
+        said += " " + gettext(
+            "More is held out than trained on: a document or group is never torn apart, and there are few of them. Freeze with "
+            "another split seed, or bring in more."
+        )
+    return Check("snapshot", OK if 0 < held_out <= there else WARNING, gettext("Rows"), said)
 
 
 def _too_few_tasks(trainer: Mapping[str, Any], snapshot: Snapshot) -> str:

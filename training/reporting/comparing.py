@@ -13,6 +13,7 @@ from typing import Any
 from django.utils.translation import gettext
 
 from training.models import Run
+from training.reporting import meaning
 from training.reporting.results import made_with
 
 LOWER = ("loss", "perplexity", "error", "brier", "ece", "mae", "rmse")
@@ -38,6 +39,28 @@ def differing(runs: Sequence[Run]) -> list[tuple[str, list[Any]]]:
     return [(name, values) for name, values in rows if any(value != values[0] for value in values)]
 
 
+def titled(runs: Sequence[Run], rows: Sequence[tuple[str, list[Any]]]) -> list[tuple[str, str, list[Any]]]:
+    """(title, name, values) of settings: the words of the forms; the name is empty where everybody would guess it."""
+    fixed = {
+        "trainer": gettext("Trainer"),
+        "snapshot": gettext("Snapshot"),
+        "seed": gettext("Seed"),
+        "processes": gettext("Processes"),
+    }
+    for role in dict.fromkeys(role for run in runs for role in run.models_used):
+        fixed[role] = gettext("%(name)s model") % {"name": role.capitalize()}
+    fields: dict[str, dict[str, None]] = {}  # two trainers may mean two things by one name
+    for run in runs:
+        for field in made_with(run):
+            fields.setdefault(field.name, {})[field.title or field.name] = None
+    found = []
+    for name, values in rows:
+        titles = list(fields.get(name, [name]))
+        is_guessed = name in fixed or titles[0].lower() == name.replace("_", " ").lower() or titles == [name]
+        found.append((fixed.get(name) or " / ".join(map(gettext, titles)), "" if is_guessed else name, values))
+    return found
+
+
 def _settings(run: Run) -> dict[str, Any]:
     return {
         "trainer": f"{run.trainer} {run.trainer_version}".strip(),
@@ -59,6 +82,27 @@ def numbers(runs: Sequence[Run]) -> list[tuple[str, list[Cell]]]:
         if any(cell.value is not None for cell in cells):
             rows.append((name, _marked(cells, direction(name)) if fair else cells))
     return rows
+
+
+@dataclass(frozen=True)
+class Row:
+    """A final number of several runs: what it is (empty: nobody explains it), whose, its name, and each run's cell."""
+
+    title: str
+    whose: str
+    name: str
+    cells: list[Cell]
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it compares anything; a run that stands alone shares all it has."""
+        return len(self.cells) < 2 or sum(cell.value is not None for cell in self.cells) > 1
+
+
+def explained(runs: Sequence[Run]) -> list[Row]:
+    """The final numbers in the trainers' own words and order, the model's before its baselines'; what nobody explains is last."""
+    cells = dict(sorted(numbers(runs), key=lambda row: not row[0].endswith("/model")))
+    return [Row(one.title, of.whose, of.name, cells[of.name]) for one in meaning.across(runs, cells) for of in one.told]
 
 
 def _cell(of: dict[str, Any], name: str) -> Cell:

@@ -5,7 +5,7 @@ A number is called `what/whose`: the trainer explains the what, and whose it is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -16,11 +16,12 @@ from django.utils.translation import gettext_lazy as _
 from feinschliff.trainer import explanation
 from training.catalogue.listing import ListingFailed, listing
 from training.models import Run
+from training.reporting import curving, results
 from training.reporting.results import WHO, listed
 
 #: whose a number is, by the last part of its name
 WHOSE = WHO | {
-    "heldout": _("on held-out rows"), "train": _("on the rows it learns from"), "majority": _("always the commonest label"),
+    "heldout": _("on held-out rows"), "train": _("on the rows it learns from"),
     "before": _("before training"), "after": _("after training"), "low": _("lower end of the interval"),
     "high": _("upper end of the interval"), "left-out": _("left out"), "cut-prompts": _("with a prompt that was cut"),
 }  # fmt: skip
@@ -67,14 +68,41 @@ def numbers(run: Run) -> list[Meaning]:
 
 def curves(run: Run) -> list[Meaning]:
     """What the run's curves mean; those that nobody explains are left out."""
-    names = run.metrics.values_list("name", flat=True).distinct().order_by("name")
-    return [one for one in _grouped(_explains(run), ((name, None) for name in names)) if one.title]
+    return [one for one in across([run], curving.names([run])) if one.title]
+
+
+def across(runs: Sequence[Run], names: Iterable[str]) -> list[Meaning]:
+    """What these numbers or curves of several runs mean. What two trainers explain under different titles nobody explains."""
+    explains: dict[str, Any] = {}
+    explanations = _explanations()
+    of_runs = [explanations.get(run.trainer, {}) for run in runs]
+    for told in reversed(of_runs):  # the first run's words and order stand
+        explains = {**told, **{key: about for key, about in explains.items() if key not in told}}
+    titles = [{key: about["title"] for key, about in told.items()} for told in of_runs]
+    clear = {key: about for key, about in explains.items() if len({of[key] for of in titles if key in of}) == 1}
+    return _grouped(clear, ((name, None) for name in names))
+
+
+def comparisons(run: Run) -> list[results.Comparison]:
+    """Its metrics beside their baselines, in the words of its trainer."""
+    return results.comparisons(
+        run.numbers, {name: gettext(str(about["title"])) for name, about in _explains(run).items()}
+    )
 
 
 def headline(run: Run) -> tuple[float, str] | None:
     """The number that says most of a run and what it is: the first that its trainer explains and the run has."""
-    explains = _explains(run) or {"accuracy": {"title": gettext("Accuracy")}}
-    for key, about in explains.items():
+    return headlines([run])[0]
+
+
+def headlines(runs: Iterable[Run]) -> list[tuple[float, str] | None]:
+    """The same of each; what is installed is looked up once, which takes milliseconds."""
+    explanations = _explanations()
+    return [_headline(run, explanations.get(run.trainer, {})) for run in runs]
+
+
+def _headline(run: Run, explains: Mapping[str, Any]) -> tuple[float, str] | None:
+    for key, about in (explains or {"accuracy": {"title": gettext("Accuracy")}}).items():
         for end in OWN:
             value = run.numbers.get(key + end)
             if isinstance(value, int | float) and not isinstance(value, bool):
@@ -85,9 +113,14 @@ def headline(run: Run) -> tuple[float, str] | None:
 
 def _explains(run: Run) -> Mapping[str, Any]:
     """What its trainer explains; nothing where the trainer is gone."""
+    return _explanations().get(run.trainer, {})
+
+
+def _explanations() -> dict[str, Mapping[str, Any]]:
+    """Trainer -> what it explains."""
     try:
-        return listing().trainers[run.trainer].get("explains") or {}
-    except (ListingFailed, KeyError):
+        return {name: trainer.get("explains") or {} for name, trainer in listing().trainers.items()}
+    except ListingFailed:
         return {}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeGuard
 
 from django.utils.text import capfirst
@@ -27,6 +29,7 @@ WHO = {
     "model": _("this model"), "random": _("a coin"), "constant": _("always the same score"), "longer": _("the longer answer"),
     "untrained": _("before training"), "base": _("what the base model finds likely"),
     "base-per-token": _("what the base model finds likely, token for token"), "tf-idf": _("word counts (TF-IDF)"),
+    "majority": _("always the commonest label"), "words": _("word counts, without a language model"),
 }  # fmt: skip
 #: who says which of two texts is better
 JUDGES = {
@@ -79,15 +82,18 @@ def curves(run: Run) -> dict[str, curving.Curve]:
     return curving.curves([run])[run.pk]
 
 
-def comparisons(numbers: dict[str, Any]) -> list[Comparison]:
-    """Metrics that were measured for the model and for baselines, as bars, the model first; then who won before and after."""
+def comparisons(numbers: dict[str, Any], titles: Mapping[str, str] = MappingProxyType({})) -> list[Comparison]:
+    """Metrics that were measured for the model and for baselines, as bars, the model first; then who won before and after.
+
+    `titles`: metric -> its trainer's words for it.
+    """
     found = []
     for name in sorted({key.split("/")[0] for key in numbers if key.endswith("/model")}):
         bars = [
             _bar(numbers, name, who, str(title)) for who, title in WHO.items() if _finite(numbers.get(f"{name}/{who}"))
         ]
         if len(bars) > 1:
-            title = gettext("%(metric)s on held-out prompts") % {"metric": name.capitalize()}
+            title = gettext("%(metric)s, on what was held out") % {"metric": titles.get(name) or name.capitalize()}
             found.append(Comparison(name, title, bars, -1.0 if name in SIGNED else 0.0))
     return [*found, *(_won(numbers, judge) for judge in _judges(numbers))]
 
@@ -253,7 +259,7 @@ def held_out(numbers: dict[str, Any]) -> tuple[int, int] | None:
 
 def judgements_behind(snapshot: Snapshot) -> list[Judgement]:
     """The first judgements that a snapshot was made of, with their items and annotators."""
-    ids = snapshot.judgement_ids[:SHOWN_JUDGEMENTS]
+    ids = snapshot.first_judgement_ids(SHOWN_JUDGEMENTS)
     return list(Judgement.objects.filter(pk__in=ids).select_related("item", "member").order_by("item__position", "id"))
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
 from annotation.requests import ProjectRequest
-from training.reporting import comparing, curving
+from training.reporting import comparing, curving, meaning
 from webapp.people.permitting import project
 
 
@@ -21,7 +19,9 @@ def compare(request: ProjectRequest, slug: str) -> HttpResponse:
     if len(asked) > 1 and runs:
         return redirect(f"{reverse('compare_runs', args=[slug])}?runs={','.join(str(run.pk) for run in runs)}")
     shown = runs[: curving.MOST]
-    settings, numbers = comparing.differing(shown) if shown else [], comparing.numbers(shown) if shown else []
+    rows = comparing.explained(shown)
+    settings = comparing.titled(shown, comparing.differing(shown) if shown else [])
+    names = dict.fromkeys([*(row.name for row in rows), *curving.names(shown)])
     context = {
         "project": request.project,
         "runs": [{"run": run, "title": run.state_title} for run in shown],
@@ -29,20 +29,16 @@ def compare(request: ProjectRequest, slug: str) -> HttpResponse:
         "unknown": unknown,
         "most": curving.MOST,
         "left_out": runs[curving.MOST :],
-        "differing": [row for row in settings if None not in row[1]],
-        "of_some": [row for row in settings if None in row[1]],
-        "numbers": [row for row in numbers if _is_shared(row[1])],
-        "numbers_of_one": [row for row in numbers if not _is_shared(row[1])],
+        "differing": [row for row in settings if None not in row[2]],
+        "of_some": [row for row in settings if None in row[2]],
+        "numbers": [row for row in rows if row.is_shared],
+        "numbers_of_one": [row for row in rows if not row.is_shared],
+        "glossary": [one for one in meaning.across(shown, names) if one.title],
         "all": request.GET.get("curves") == "all",
         "snapshots_differ": len({run.snapshot_id for run in shown}) > 1,
         "others": [] if shown else request.project.runs.filter(archived_at=None)[:50],
     }
     return render(request, "training/compare.html", context)
-
-
-def _is_shared(cells: Sequence[comparing.Cell]) -> bool:
-    """Whether a number compares anything; a run that stands alone shares all it has."""
-    return len(cells) < 2 or sum(cell.value is not None for cell in cells) > 1
 
 
 @project("train")

@@ -29,7 +29,8 @@ LONGEST, MOST_TOKENS = 256, 1024  # of an answer: what the form begins with, and
 @project("train")
 def models(request: ProjectRequest, slug: str) -> HttpResponse:
     found = Model.objects.filter(project=request.project).select_related("run", "run__snapshot")[:200]
-    rows = [{"model": model, "reached": meaning.headline(model.run)} for model in found]
+    reached = meaning.headlines(model.run for model in found)
+    rows = [{"model": model, "reached": number} for model, number in zip(found, reached, strict=True)]
     return render(request, "training/models.html", {"project": request.project, "rows": rows})
 
 
@@ -44,7 +45,7 @@ def model(request: ProjectRequest, slug: str, model_id: int) -> HttpResponse:
         "model": found,
         "run": found.run,
         "snapshot": found.run.snapshot,
-        "comparisons": results.comparisons(found.run.numbers),
+        "comparisons": meaning.comparisons(found.run),
         "verdict": results.verdict(found.run.numbers),
         "aside": results.aside(found.run.numbers),
         "warnings": results.warnings(found.run.numbers),

@@ -25,10 +25,10 @@ def runs(request: ProjectRequest, slug: str) -> HttpResponse:
     there = request.project.runs.filter(archived_at=None).select_related("snapshot", "launched_by")[:200]
     rows = [
         {
-            "run": run, "title": run.state_title, "reached": meaning.headline(run),
+            "run": run, "title": run.state_title, "reached": reached,
             "stopped": results.stopped(run.numbers), "warned": bool(results.warnings(run.numbers)),
         }
-        for run in there
+        for run, reached in zip(there, meaning.headlines(there), strict=True)
     ]  # fmt: skip
     context = {
         "project": request.project,
@@ -50,7 +50,7 @@ def run(request: ProjectRequest, slug: str, run_id: int) -> HttpResponse:
         "run": found,
         "title": found.state_title,
         "model": Model.objects.filter(run=found).first(),
-        "comparisons": results.comparisons(found.numbers),
+        "comparisons": meaning.comparisons(found),
         "verdict": results.verdict(found.numbers),
         "aside": results.aside(found.numbers),
         "warnings": results.warnings(found.numbers),

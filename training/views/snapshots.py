@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import cast
+from collections.abc import Iterable
+from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
@@ -13,12 +14,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from annotation import judging
+from annotation import judging, standing
+from annotation.models import Project
 from annotation.requests import ProjectRequest
 from training import freezing, passages
 from training.models import Snapshot
 from training.reporting import results
 from webapp.people.permitting import project
+
+LOOKED_AT = 20  # newest judgements that tell what the form begins with
 
 
 class FreezeForm(forms.Form):
@@ -81,6 +85,17 @@ class FreezeForm(forms.Form):
             del self.fields["passage"]
             del self.fields["with_items"]
 
+    def clean(self) -> dict[str, Any]:
+        """What is for other rows than those that are chosen does not count: the page shows it for its own rows alone."""
+        found = super().clean() or self.cleaned_data
+        if found.get("rows") != freezing.PROMPTS:
+            found["unjudged"] = False
+        if found.get("rows") != freezing.TEXTS:
+            found["with_items"] = False
+        if found.get("rows") in (freezing.PROMPTS, freezing.TEXTS):
+            found["question"] = ""
+        return found
+
     def clean_passage(self) -> int:
         found: int | None = self.cleaned_data["passage"]
         return passages.USUAL if found is None else found
@@ -89,12 +104,10 @@ class FreezeForm(forms.Form):
 @project("freeze")
 def snapshots(request: ProjectRequest, slug: str) -> HttpResponse:
     names = request.project.questions.order_by("version", "position").values_list("name", flat=True)
-    judgements = judging.current(project_id=request.project.pk).count()
+    judgements = standing.of_project(request.project).all
     items, texts = request.project.items.count(), request.project.texts.count()
-    form = FreezeForm(
-        request.POST or None, freezing.offered_by(request.project), list(dict.fromkeys(names)),
-        "" if judgements else freezing.PROMPTS if items else freezing.TEXTS,
-    )  # fmt: skip
+    offered = freezing.offered_by(request.project)
+    form = FreezeForm(request.POST or None, offered, list(dict.fromkeys(names)), _first_given(request.project, offered))
     if request.method == "POST" and form.is_valid():
         try:
             made = freezing.freeze(project=request.project, actor=request.user, **form.cleaned_data)
@@ -116,6 +129,17 @@ def snapshots(request: ProjectRequest, slug: str) -> HttpResponse:
         "texts": texts,
     }
     return render(request, "training/snapshots.html", context)
+
+
+def _first_given(project: Project, offered: Iterable[str]) -> str:
+    """The first kind of rows that the newest judgements give: what a newcomer freezes is there."""
+    newest = judging.current(project_id=project.pk).select_related("member", "item").order_by("-pk")
+    judged = list(newest.prefetch_related("item__responses")[:LOOKED_AT])
+    for kind in offered:
+        versions = freezing.Versions(project, kind, "")
+        if any(row for one in judged for row in freezing.projected(kind, versions.of(one), one.item, one, {})):
+            return kind
+    return freezing.PROMPTS if project.items.exists() else freezing.TEXTS
 
 
 @project("freeze")

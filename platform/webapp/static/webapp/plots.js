@@ -52,7 +52,7 @@ function draw(place) {
     plot = new /** @type {any} */ (globalThis).uPlot({
       width: width(), height: HEIGHT + 40, scales: { x: { time: false } },
       axes: [{ ...axis, values: marks }, { ...axis, size: 66, values: marks }],
-      series: [{ label: "→", value: told }, ...lines], cursor: { drag: { x: true, y: false } }, drawOrder: ["axes", "series"],
+      series: [{ label: x, value: told }, ...lines], cursor: { drag: { x: true, y: false } }, drawOrder: ["axes", "series"],
     }, data, place);
     nameAxes(plot.root, x, y);
     const canvas = place.querySelector("canvas");
