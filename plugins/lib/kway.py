@@ -56,8 +56,10 @@ class KWay:
         self.inner = model.get_base_model() if hasattr(model, "get_base_model") else model
         prefix = self.inner.base_model_prefix
         self.body: Loaded = getattr(self.inner, prefix, None) or getattr(self.inner, "model", None)
-        self._writes = self.body is not None and self.inner.get_output_embeddings() is not None
-        if sharing == "always" and not (self._scores or self._writes):
+        self._bare = self.body is None  # no head that is known here: all that can be asked is `states`
+        self.body = self.inner if self._bare else self.body
+        self._writes = not self._bare and self.inner.get_output_embeddings() is not None
+        if sharing == "always" and not (self._scores or self._writes or self._bare):
             raise ValueError(f"answers cannot share their prompt: {self.unshareable}")
 
     def scores(self, sequences: Sequence[Encoded]) -> "torch.Tensor":
@@ -83,19 +85,26 @@ class KWay:
         import torch
 
         places, different = _different(sequences)
-        if any(not _head(one) for one in different):
-            raise ValueError("an answer's first token needs a token before it: give the prompt at least one")
-        pieces = [
-            Piece(tuple(one.ids[:-1]), _head(one) - 1, _head(one) - 1) for one in different if _head(one) < len(one.ids)
-        ]
-        answers = [one.ids[_head(one) :] for one in different]
-        longest = max(map(len, answers), default=0)
-        mask = torch.tensor([[n < len(ids) for n in range(longest)] for ids in answers], device=self.device)
-        mask = mask.reshape(len(answers), longest).bool()
-        found = torch.zeros(len(answers), longest, device=self.device)
+        pieces, mask = self._answers(different)
+        found = torch.zeros(mask.shape, device=self.device)
         if pieces:
-            targets = torch.tensor([token for ids in answers for token in ids], device=self.device)
+            targets = torch.tensor([token for one in different for token in one.ids[_head(one) :]], device=self.device)
             found = found.masked_scatter(mask, self._logps(self._states(pieces), targets, temperature))
+        return found[places], mask[places]
+
+    def states(self, sequences: Sequence[Encoded]) -> tuple["torch.Tensor", "torch.Tensor"]:
+        """The body's last hidden state before each of the answers' tokens, and where they are.
+
+        Shapes (sequences, longest answer, width) and (sequences, longest answer), zero and False behind an answer's end.
+        `logits` makes of them what the model says next. Raises ValueError as `logps` does.
+        """
+        import torch
+
+        places, different = _different(sequences)
+        pieces, mask = self._answers(different)
+        flat = self._states(pieces) if pieces else torch.zeros(0, self.body.config.get_text_config().hidden_size)
+        found = torch.zeros(*mask.shape, flat.shape[-1], dtype=flat.dtype, device=self.device)
+        found = found.masked_scatter(mask.unsqueeze(-1), flat) if pieces else found
         return found[places], mask[places]
 
     def length(self, sequence: Encoded) -> Length:
@@ -115,11 +124,31 @@ class KWay:
     @cached_property
     def unshareable(self) -> str | None:
         """Why this model's answers cannot share a prompt; None where they can, as one small comparison has shown."""
-        if not (self._scores or self._writes):
+        if not (self._scores or self._writes or self._bare):
             return "its answer is not read off the last token, or it reads in both directions"
         return obstacle(self.inner) or self._difference()
 
+    def logits(self, states: "torch.Tensor") -> "torch.Tensor":
+        """What a *ForCausalLM makes of its body's states: shape (..., vocabulary). Raises ValueError for a head not known."""
+        scale, cap = self._after_head
+        logits = self.inner.get_output_embeddings()(states)
+        logits = logits if scale == 1.0 else logits * scale
+        return logits if cap is None else cap * (logits / cap).tanh()
+
     # --- the two ways ---
+
+    def _answers(self, different: Sequence[Encoded]) -> tuple[list[Piece], "torch.Tensor"]:
+        """What runs so that the states before the answers' tokens are read, and where those tokens are."""
+        import torch
+
+        if any(not _head(one) for one in different):
+            raise ValueError("an answer's first token needs a token before it: give the prompt at least one")
+        pieces = [
+            Piece(tuple(one.ids[:-1]), _head(one) - 1, _head(one) - 1) for one in different if _head(one) < len(one.ids)
+        ]
+        lengths = torch.tensor([len(one.ids) - _head(one) for one in different], device=self.device)
+        longest = int(lengths.max()) if different else 0
+        return pieces, torch.arange(longest, device=self.device) < lengths.unsqueeze(-1)
 
     def _states(self, pieces: Sequence[Piece]) -> "torch.Tensor":
         return self._read(pieces, shared=self._shares(shape([piece.length for piece in pieces])))
@@ -188,16 +217,10 @@ class KWay:
 
         found = []
         for some, wanted in zip(states.split(HEAD_ROWS), targets.split(HEAD_ROWS), strict=True):
-            logits = self._logits(some).float()
+            logits = self.logits(some).float()
             logits = logits if temperature == 1.0 else logits / temperature
             found.append(logits.gather(-1, wanted[:, None])[:, 0] - logits.logsumexp(-1))
         return torch.cat(found)
-
-    def _logits(self, states: "torch.Tensor") -> "torch.Tensor":
-        scale, cap = self._after_head
-        logits = self.inner.get_output_embeddings()(states)
-        logits = logits if scale == 1.0 else logits * scale
-        return logits if cap is None else cap * (logits / cap).tanh()
 
     # --- what is asked of the model once ---
 
@@ -210,7 +233,7 @@ class KWay:
         """Whether `score` on the last token's state is what the model itself says, as of all causal classifiers."""
         import torch
 
-        if self.body is None or not hasattr(self.inner, "score"):
+        if self._bare or not hasattr(self.inner, "score"):
             return False
         ids = torch.tensor([self._some_tokens(8)], device=self.device)
         with quietly(self.inner):
@@ -225,7 +248,7 @@ class KWay:
         return "position_ids" in signature(self.body.forward).parameters
 
     def _shares(self, found: Shape) -> bool:
-        if self.sharing == "never" or not (self._scores or self._writes) or not found.heads[1]:
+        if self.sharing == "never" or not found.heads[1] or not (self._scores or self._writes or self._bare):
             return False
         if self.sharing == "auto":
             return self._costs.pays(found) and not checkpoints(self.inner) and self.unshareable is None
@@ -240,8 +263,8 @@ class KWay:
         lengths = ((7, 1), (7, 4), (3, 2), (3, 3))
         pieces = [Piece((*tokens[:head], *tokens[-tail:]), head, head) for head, tail in lengths]
         with quietly(self.inner):
-            plain = self._read(pieces, shared=False)
             try:
+                plain = self._read(pieces, shared=False)
                 shared = self._read(pieces, shared=True)
             except Exception as error:  # a family that cannot share may say so in any manner
                 return f"it does not run from kept keys and values ({type(error).__name__}: {error})"

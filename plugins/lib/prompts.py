@@ -109,7 +109,11 @@ def permutation(count: int, key: str) -> list[int]:
     return places
 
 
-def minibatches(count: int, parts: int, key: str) -> list[Sequence[int]]:
-    """The answers of a batch in a fresh order, in `parts` minibatches of equal size (25)."""
-    order, size = permutation(count, key), count // parts
+def minibatches(count: int, parts: int, key: str, together: int = 1) -> list[Sequence[int]]:
+    """The answers of a batch in a fresh order, in `parts` minibatches of equal size (25).
+
+    Each `together` answers that follow one another, those to one prompt, stay in one minibatch.
+    """
+    order = [first * together + place for first in permutation(count // together, key) for place in range(together)]
+    size = count // parts
     return [order[start : start + size] for start in range(0, size * parts, size)]

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from feinschliff import NeedsNotMet, Run
 from plugins.lib.adapters import base_alone, has_lora
@@ -13,7 +13,9 @@ from plugins.lib.policies import Policy, policy_from
 from plugins.lib.prompts import Asked, read
 from plugins.lib.rollout import Written, sample
 from plugins.lib.settings import Lora
+from plugins.lib.vllm_rollout import Engine, engine_for
 from plugins.ppo.critic import Critic, separate, shared
+from plugins.ppo.rewarding import scored_with_spread
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +46,7 @@ class Reference:
 
 @dataclass
 class Cast:
-    """All that a run works with. `prompts` are sampled from, `heldout` are looked at."""
+    """All that a run works with. `prompts` are sampled from, `heldout` are looked at; `engine` is vLLM's, where it writes."""
 
     policy: Policy
     reference: Reference
@@ -53,6 +55,12 @@ class Cast:
     prompts: list[Asked]
     heldout: list[Asked]
     left_out: int
+    engine: Engine | None = None
+
+    @property
+    def writer(self) -> Literal["own", "vllm"]:
+        """What writes the answers."""
+        return "own" if self.engine is None else "vllm"
 
     def trained(self) -> tuple[dict[str, "torch.nn.Parameter"], dict[str, "torch.nn.Parameter"]]:
         """The policy's and the critic's parameters that learn, by name."""
@@ -84,23 +92,34 @@ def opened(run: Run) -> Cast:
     prompts, heldout = (read(run.rows(split), policy, room) for split in ("train", "heldout"))
     if not prompts.prompts:
         raise NeedsNotMet(f"no prompt fits the {room} tokens that are left for it: raise max_prompt_tokens")
+    if config.uncertainty_weight:
+        scored_with_spread(reward, [prompts.prompts[0].prompt], ["."])  # refused before anything is written
     critic = shared(policy) if config.critic == "shared" else separate(policy, folder, reward, lora)
     left_out = prompts.left_out + heldout.left_out
-    return Cast(policy, Reference(policy), critic, reward, prompts.prompts, heldout.prompts, left_out)
+    engine = engine_for(
+        policy.model,
+        config.writer,
+        longest=room + config.max_new_tokens,
+        rows=AT_ONCE,
+        seed=run.seed,
+        tell=lambda why: run.state("loading", why),
+    )
+    return Cast(policy, Reference(policy), critic, reward, prompts.prompts, heldout.prompts, left_out, engine)
 
 
 def write(model: Loaded, cast: Cast, prompts: Sequence[Asked], *, config: Any, key: str) -> list[Written]:  # noqa: ANN401
     """An answer to each prompt. The key alone says which: nothing is drawn from a shared stream (5, 32)."""
-    return sample(
-        model,
-        [one.ids for one in prompts],
-        max_new_tokens=config.max_new_tokens,
-        temperature=config.temperature,
-        eos=cast.policy.eos,
-        pad=cast.policy.pad,
-        seed=int.from_bytes(hashlib.sha256(key.encode()).digest()[:6]),
-        batch=min(len(prompts), AT_ONCE) or 1,
-    )
+    asked: dict[str, Any] = {
+        "max_new_tokens": config.max_new_tokens,
+        "temperature": config.temperature,
+        "eos": cast.policy.eos,
+        "seed": int.from_bytes(hashlib.sha256(key.encode()).digest()[:6]),
+    }
+    ids = [one.ids for one in prompts]
+    if cast.engine is not None:
+        cast.engine.take(model)
+        return cast.engine.sample(ids, **asked)
+    return sample(model, ids, pad=cast.policy.pad, batch=min(len(prompts), AT_ONCE) or 1, **asked)
 
 
 def text_of(cast: Cast, written: Written) -> str:

@@ -25,7 +25,15 @@ class PPOConfig(Rounds, Rewarded, Held, Criticised, Updated, Watched, Adapters):
         default=64,
         ge=1,
         le=8192,
-        description="Answers sampled before each round of updates; one a prompt.",
+        description="Answers sampled before each round of updates.",
+    )
+    answers: int = Field(
+        title="Answers to a prompt",
+        default=1,
+        ge=1,
+        le=256,
+        description="So many of a batch's answers are to the same prompt, which is then read once for all of them where that "
+        "is cheaper. Fewer different prompts a batch, and less work for each answer.",
     )
     max_new_tokens: int = Field(
         title="Longest answer", default=64, ge=1, le=4096, description="Longest answer, in tokens."
@@ -61,8 +69,13 @@ class PPOConfig(Rounds, Rewarded, Held, Criticised, Updated, Watched, Adapters):
 
     @model_validator(mode="after")
     def _nested_rightly(self) -> "PPOConfig":
-        if self.batch % self.minibatches:
-            raise ValueError(f"batch ({self.batch}) must divide into minibatches ({self.minibatches}) without rest")
+        if self.batch % (self.minibatches * self.answers):
+            parts = (
+                f"minibatches ({self.minibatches})"
+                if self.answers == 1
+                else (f"minibatches ({self.minibatches}) of whole prompts (answers: {self.answers})")
+            )
+            raise ValueError(f"batch ({self.batch}) must divide into {parts} without rest")
         if self.episodes < self.batch:
             raise ValueError(f"episodes ({self.episodes}) must be at least one batch ({self.batch})")
         if not self.beta and not self.kl_target and self.learning_rate > FAST:

@@ -14,7 +14,7 @@ from plugins.lib.adapters import add_lora
 from plugins.lib.policies import Policy, set_dropout
 from plugins.lib.settings import Lora
 from plugins.lib.weights import check_folder, loading
-from plugins.ppo.reading import Inputs, arguments
+from plugins.ppo.reading import Inputs, states
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ class Critic:
     def values(self, batch: Inputs, hidden: "torch.Tensor | None" = None) -> "torch.Tensor":
         """0 beyond an answer's end. `hidden` is what the policy's trunk said, for a shared one."""
         if self.trunk is not None:
-            hidden = self.trunk(**arguments(self.trunk, batch)).last_hidden_state[:, batch.first : -1]
+            hidden = states(self.trunk, batch)
         if hidden is None:
             raise ValueError("a critic without a trunk of its own reads the policy's hidden states")
         return self.head(hidden).squeeze(-1).float() * batch.mask

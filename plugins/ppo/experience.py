@@ -1,7 +1,7 @@
 """One batch of experience: answers written, scored, weighed by the reference and the critic, turned into advantages."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from plugins.lib.prompts import Asked
@@ -10,23 +10,28 @@ from plugins.ppo.advantages import Estimator, gae, kl_terms, masked_mean, masked
 from plugins.ppo.cast import Cast, text_of, write
 from plugins.ppo.losses import explained_variance
 from plugins.ppo.reading import Answer, Inputs, by_length, inputs, said
-from plugins.ppo.rewarding import Normaliser, mean_and_spread, scored, with_eos_demanded
+from plugins.ppo.rewarding import Normaliser, mean_and_spread, scored, scored_with_spread, with_eos_demanded
 
 if TYPE_CHECKING:
     import torch
 
+FARTHEST = 0.5  # nats a token; rounding is thousands of times smaller, even in half precision a good deal
 QUIET = 4  # times as many answers go through a model at once where no gradients are kept
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Answers as they were written, and what they earned. `rewards` are normalised and demand EOS; `scores` are raw."""
+    """Answers as they were written, and what they earned. `rewards` are normalised and demand EOS; `scores` are raw.
+
+    `spreads` say how far the reward model's heads are apart, in units of the scores; empty where nobody asked.
+    """
 
     prompts: list[Asked]
     written: list[Written]
     texts: list[str]
     scores: list[float]
     rewards: list[float]
+    spreads: list[float] = field(default_factory=list)
 
     @property
     def answers(self) -> list[Answer]:
@@ -73,12 +78,19 @@ def judged(
     """Answers to the prompts, written by the model and scored by the reward model."""
     written = write(model, cast, prompts, config=config, key=key)
     texts = [text_of(cast, one) for one in written]
-    scores = scored(cast.reward, [one.prompt for one in prompts], texts)
-    rewards = [
-        with_eos_demanded(normalise(score), one.ended, config.missing_eos, config.missing_eos_value)
-        for score, one in zip(scores, written, strict=True)
+    asked, weight = [one.prompt for one in prompts], config.uncertainty_weight
+    scores, spreads = (
+        scored_with_spread(cast.reward, asked, texts) if weight else (scored(cast.reward, asked, texts), [])
+    )
+    cautious = [
+        normalise.cautious(score, spread, weight)
+        for score, spread in zip(scores, spreads or [0.0] * len(scores), strict=True)
     ]
-    return Judged(list(prompts), written, texts, scores, rewards)
+    rewards = [
+        with_eos_demanded(reward, one.ended, config.missing_eos, config.missing_eos_value)
+        for reward, one in zip(cautious, written, strict=True)
+    ]
+    return Judged(list(prompts), written, texts, scores, rewards, spreads)
 
 
 def experience(cast: Cast, found: Judged, *, beta: float, config: Any) -> Experience:  # noqa: ANN401 - PPOConfig
@@ -89,7 +101,8 @@ def experience(cast: Cast, found: Judged, *, beta: float, config: Any) -> Experi
     longest = max(len(one.ids) for one in answers)
     mask = torch.zeros(len(answers), longest, device=cast.policy.device)
     old, reference, values = (torch.zeros_like(mask) for _ in range(3))
-    needed = config.old_logps == "recomputed" or critic.trunk is None
+    sampled = config.old_logps == "sampled" and cast.engine is None  # vLLM's are near the policy's, not equal
+    needed = not sampled or critic.trunk is None
     with torch.no_grad():
         for places, batch in _parts(cast, answers, QUIET * config.micro_batch):
             width = batch.mask.shape[1]
@@ -100,9 +113,11 @@ def experience(cast: Cast, found: Judged, *, beta: float, config: Any) -> Experi
             values[places, :width] = critic.values(batch, own.hidden if needed else None)
             with cast.reference.speaking() as model:
                 reference[places, :width] = said(model, batch, temperature=config.temperature).logps
-    if config.old_logps == "sampled":
-        for place, one in enumerate(found.written):
-            old[place, : len(one.logps)] = torch.tensor(one.logps)
+    written = torch.zeros_like(mask)
+    for place, one in enumerate(found.written):
+        written[place, : len(one.logps)] = torch.tensor(one.logps)
+    if sampled:
+        old = written
     terms = kl_terms(old, reference, config.kl_estimator)
     scores = torch.tensor(found.rewards, device=mask.device)
     rewards = token_rewards(terms, scores, mask, beta=beta)
@@ -110,7 +125,20 @@ def experience(cast: Cast, found: Judged, *, beta: float, config: Any) -> Experi
         rewards = whiten(rewards, mask, shift=False)
     advantages, returns = gae(rewards, values, mask, gamma=config.gamma, lam=config.lam)
     numbers = _numbers(found, old, reference, values, returns, mask, beta)
+    if cast.engine is not None:
+        numbers["answers/drift"] = _drift(written, old, mask)
     return Experience(answers, mask, old, values, whiten(advantages, mask), returns, numbers)
+
+
+def _drift(written: "torch.Tensor", own: "torch.Tensor", mask: "torch.Tensor") -> float:
+    """How far vLLM's log-probabilities lie from the policy's, nats a token. RuntimeError where those are other weights."""
+    drift = float(masked_mean((written - own).abs(), mask))
+    if drift > FARTHEST:
+        raise RuntimeError(
+            f"vLLM writes by other weights than the policy's (its log-probabilities are {drift:.2g} nats a token away): "
+            "set writer to own"
+        )
+    return drift
 
 
 def calibrate(cast: Cast, found: Judged, normalise: Normaliser, *, config: Any) -> None:  # noqa: ANN401 - PPOConfig
@@ -175,6 +203,7 @@ def _numbers(
         "reward/mean": reward,
         "reward/spread": spread,
         "reward/raw": mean_and_spread(found.scores)[0],
+        **({"reward/disagreement": mean_and_spread(found.spreads)[0]} if found.spreads else {}),
         "reward/after-kl": reward - beta * kl,
         "kl/reference": kl,
         "kl/reference-k3": float((kl_terms(old, reference, "k3") * mask).sum(1).mean()),

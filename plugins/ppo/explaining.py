@@ -10,6 +10,12 @@ EXPLAINS = {
         "More is what it is trained for, and no proof that people like it better.",
     ),
     "reward/raw": Explained(title="Reward as scored", description="Before it was shifted and scaled."),
+    "reward/disagreement": Explained(
+        title="Disagreement of the reward model's heads",
+        description="Their standard deviation about an answer, in units of the score, on average. Where it grows, the policy "
+        "writes what the reward model never learned to judge.",
+        better="lower",
+    ),
     "reward/after-kl": Explained(
         title="Reward less the price of KL",
         description="What is really made large: the reward less beta times the distance.",
@@ -35,6 +41,13 @@ EXPLAINS = {
         better="higher",
     ),
     "answers/tokens": Explained(title="Length of answers", description="In tokens, on average."),
+    "answers/drift": Explained(
+        title="Distance of vLLM from the policy",
+        description="How far the log-probabilities that vLLM wrote by lie from the policy's own, in nats a token: about 0, or it "
+        "writes by other weights. Only where vLLM writes.",
+        better="lower",
+    ),
+    "answers/writer": Explained(title="What wrote the answers", description="vLLM, or our own engine."),
     "update/first-drift": Explained(
         title="Drift before the first update",
         description="How far the probabilities that learning starts from differ from those of sampling: about 0 if they agree.",

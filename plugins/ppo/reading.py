@@ -1,13 +1,15 @@
 """Answers as tensors, and what the policy says about them: log-probabilities, entropy, hidden states.
 
-Prompts are left-padded and answers right-padded, so that the answers of a batch stand in the same columns and only those
-go through the language-model head. Positions count real tokens (3), so padding changes nothing.
+They go through the engine of `plugins.lib.kway`: several answers to one prompt read it once where that pays, and only the
+answers' own tokens go through the language-model head. Positions count real tokens (3), so padding changes nothing.
 """
 
-import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from plugins.lib.encoding import Encoded
+from plugins.lib.kway import KWay
 
 if TYPE_CHECKING:
     import torch
@@ -23,22 +25,11 @@ class Answer(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """Shape (answers, longest prompt + longest answer), but `mask` (answers, longest answer): 1 at an answer's own tokens."""
+    """A batch as the engine reads it; `tokens` and `mask` have shape (answers, longest answer), `mask` 1 at an answer's own."""
 
-    ids: "torch.Tensor"
-    attention: "torch.Tensor"
-    positions: "torch.Tensor"
+    sequences: list[Encoded]
+    tokens: "torch.Tensor"
     mask: "torch.Tensor"
-
-    @property
-    def first(self) -> int:
-        """The column whose output tells of the first answer token: the prompt's last."""
-        return self.ids.shape[1] - self.mask.shape[1] - 1
-
-    @property
-    def answers(self) -> "torch.Tensor":
-        """The answers' tokens, (answers, longest answer)."""
-        return self.ids[:, self.first + 1 :]
 
 
 class Said(NamedTuple):
@@ -54,22 +45,26 @@ def inputs(answers: Sequence[Answer], *, pad: int, device: "torch.device", longe
     """The batch. `longest` answers as many columns at least, so that several batches have the same."""
     import torch
 
-    left = max(len(one.prompt) for one in answers)
-    right = max(1, longest, *(len(one.ids) for one in answers))
-    ids = torch.full((len(answers), left + right), pad, dtype=torch.long)
-    attention = torch.zeros_like(ids)
-    for place, (prompt, answer) in enumerate(answers):
-        span = slice(left - len(prompt), left + len(answer))
-        ids[place, span] = torch.tensor([*prompt, *answer])
-        attention[place, span] = 1
-    positions = (attention.cumsum(1) - attention) * attention
-    found = (ids, attention, positions, attention[:, left:].float())
-    return Inputs(*(tensor.to(device) for tensor in found))
+    width = max(1, longest, *(len(one.ids) for one in answers))
+    tokens = torch.tensor([[*one.ids, *[pad] * (width - len(one.ids))] for one in answers])
+    mask = torch.tensor([[1.0] * len(one.ids) + [0.0] * (width - len(one.ids)) for one in answers])
+    kinds = [[0] * len(one.prompt) + [1] * len(one.ids) for one in answers]
+    sequences = [Encoded([*one.prompt, *one.ids], types, False) for one, types in zip(answers, kinds, strict=True)]
+    return Inputs(sequences, tokens.to(device), mask.to(device))
 
 
 def by_length(answers: Sequence[Answer], places: Sequence[int], size: int) -> list[list[int]]:
-    """Neighbours in length together: less padding, and the same sums."""
-    order = sorted(places, key=lambda place: len(answers[place].prompt) + len(answers[place].ids))
+    """Neighbours in length together, answers to one prompt side by side: less padding, prompts read once, the same sums."""
+    longest: dict[tuple[int, ...], int] = {}
+    for place in places:
+        prompt = tuple(answers[place].prompt)
+        longest[prompt] = max(longest.get(prompt, 0), len(prompt) + len(answers[place].ids))
+
+    def key(place: int) -> tuple[int, tuple[int, ...], int]:
+        prompt = tuple(answers[place].prompt)
+        return longest[prompt], prompt, len(answers[place].ids)
+
+    order = sorted(places, key=key)
     return [order[start : start + size] for start in range(0, len(order), size)]
 
 
@@ -77,44 +72,25 @@ def said(model: Loaded, batch: Inputs, *, temperature: float) -> Said:
     """What a causal model says about the answers, with gradients where they are on; `temperature` divides the logits (11)."""
     import torch
 
-    plain = unwrapped(model)
-    columns = torch.arange(batch.first, batch.ids.shape[1] - 1, device=batch.ids.device)
-    keep = {"logits_to_keep": columns} if "logits_to_keep" in _parameters(plain) else {}
-    with _before_head(plain) as caught:
-        out = model(**arguments(model, batch), **keep)
-    logits, hidden = out.logits, caught[-1]
-    if not keep:
-        logits, hidden = logits[:, columns], hidden[:, columns]
-    logits = logits.float() / temperature
+    hidden = states(model, batch)
+    logits = _engine(model).logits(hidden).float() / temperature
     whole = logits.logsumexp(-1)
-    logps = (logits.gather(-1, batch.answers.unsqueeze(-1)).squeeze(-1) - whole).masked_fill(batch.mask == 0, 0.0)
+    logps = (logits.gather(-1, batch.tokens.unsqueeze(-1)).squeeze(-1) - whole).masked_fill(batch.mask == 0, 0.0)
     with torch.no_grad():
         # E[-log p] = log Z - E[logit]; softmax anew, so that the graph above keeps no copy of it
         entropy = (whole - (logits.softmax(-1) * logits).sum(-1)) * batch.mask
     return Said(logps, entropy, hidden)
 
 
-def arguments(model: Loaded, batch: Inputs) -> dict[str, Any]:
-    """What a forward of the whole sequences takes; positions where the model asks for them (not with ALiBi)."""
-    places = {"position_ids": batch.positions} if "position_ids" in _parameters(unwrapped(model)) else {}
-    return {"input_ids": batch.ids, "attention_mask": batch.attention, "use_cache": False, **places}
+def states(model: Loaded, batch: Inputs) -> "torch.Tensor":
+    """The last hidden state before each of the answers' tokens, (answers, longest answer, width)."""
+    from torch.nn.functional import pad
+
+    found, _ = _engine(model).states(batch.sequences)
+    return pad(found, (0, 0, 0, batch.mask.shape[1] - found.shape[1]))
 
 
-def unwrapped(model: Loaded) -> Loaded:
-    """transformers' model inside peft's."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
-
-
-def _parameters(model: Loaded) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(model.forward).parameters
-
-
-@contextmanager
-def _before_head(model: Loaded) -> Iterator[list["torch.Tensor"]]:
-    """The hidden states that go into the language-model head, whatever the architecture calls its parts."""
-    caught: list[torch.Tensor] = []
-    hook = model.get_output_embeddings().register_forward_pre_hook(lambda _, given: caught.append(given[0]))
-    try:
-        yield caught
-    finally:
-        hook.remove()
+@lru_cache(maxsize=4)
+def _engine(model: Loaded) -> KWay:
+    """Asked of a model once, since the engine looks at it first. A run has three: policy, reference, critic."""
+    return KWay(model, pad=0, device=next(model.parameters()).device)

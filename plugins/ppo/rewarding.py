@@ -12,6 +12,10 @@ from feinschliff import NeedsNotMet
 
 Prompt = str | list[dict[str, str]]
 Missing = Literal["score", "penalty", "ignore"]
+ONE_HEAD = (
+    "uncertainty_weight is above 0, but this reward model does not say how far its heads are apart: train one with several "
+    "(heads=4 of reward-model), or set uncertainty_weight to 0"
+)
 SAME = 1e-6  # scores that spread less than this (relative to their size) tell no answer from another
 
 
@@ -23,6 +27,14 @@ class Normaliser(NamedTuple):
 
     def __call__(self, score: float) -> float:
         return self.gain * score + self.bias
+
+    def cautious(self, score: float, spread: float, weight: float) -> float:
+        """The reward less `weight` times the variance of the reward model's heads about it, both normalised.
+
+        Uncertainty-weighted optimisation: Coste et al. 2024, section 3.2. `spread` is the heads' population standard
+        deviation, in units of the score; with weight 0 this is the plain reward.
+        """
+        return self(score) - weight * (self.gain * spread) ** 2
 
 
 def normaliser(scores: Sequence[float]) -> Normaliser:
@@ -48,14 +60,36 @@ def scored(reward: Any, prompts: Sequence[Prompt], texts: Sequence[str]) -> list
 
     Uses `score_each(prompts, texts)` where the model has it, which batches over prompts; else `score`, one by one.
     """
-    each = getattr(reward, "score_each", None)
+    return _finite([float(score) for score in _asked(reward, "score", prompts, texts)], texts)
+
+
+def scored_with_spread(reward: Any, prompts: Sequence[Prompt], texts: Sequence[str]) -> tuple[list[float], list[float]]:  # noqa: ANN401 - any judge
+    """Each text's score, and how far the reward model's heads are apart about it (`spread` of its `score_details`).
+
+    Raises as `scored` does, and NeedsNotMet where the model has no such spread.
+    """
+    if not callable(getattr(reward, "score_details", None)):
+        raise NeedsNotMet(ONE_HEAD)
+    found = _asked(reward, "score_details", prompts, texts)
+    if any("spread" not in details for details in found):
+        raise NeedsNotMet(ONE_HEAD)
+    scores, spreads = ([float(details[name]) for details in found] for name in ("score", "spread"))
+    return _finite(scores, texts), _finite(spreads, texts)
+
+
+def _asked(reward: Any, verb: str, prompts: Sequence[Prompt], texts: Sequence[str]) -> list[Any]:  # noqa: ANN401
+    """What a verb says of each text: of many prompts at once where the model has `<verb>_each`."""
+    each = getattr(reward, f"{verb}_each", None)
     try:
         if each is not None:
-            found = [float(score) for score in each(prompts, texts)]
-        else:
-            found = [float(reward.score(prompt, [text])[0]) for prompt, text in zip(prompts, texts, strict=True)]
+            return list(each(prompts, texts))
+        one = getattr(reward, verb)
+        return [one(prompt, [text])[0] for prompt, text in zip(prompts, texts, strict=True)]
     except ValueError as error:
         raise NeedsNotMet(f"the reward model cannot read an answer: {error}; lower max_new_tokens") from None
+
+
+def _finite(found: list[float], texts: Sequence[str]) -> list[float]:
     if not all(map(math.isfinite, found)):
         place = next(place for place, score in enumerate(found) if not math.isfinite(score))
         raise FloatingPointError(f"the reward model's score is {found[place]} for the answer {texts[place][:80]!r}")

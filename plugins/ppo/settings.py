@@ -54,11 +54,18 @@ class Rounds(BaseModel):
         le=32768,
         description="Longer prompts are cut at the end of a paragraph, sentence or word.",
     )
+    writer: Literal["auto", "own", "vllm"] = Field(
+        title="What writes the answers",
+        json_schema_extra=SAMPLING,
+        default="auto",
+        description="vLLM where it is installed and a GPU is there (auto), our own engine, or vLLM always.",
+    )
     old_logps: Literal["sampled", "recomputed"] = Field(
         title="Log-probabilities before the update",
         json_schema_extra=SAMPLING,
         default="sampled",
-        description="Where the log-probabilities before the update come from: the sampling itself, or a forward of its own.",
+        description="Where the log-probabilities before the update come from: the sampling itself, or a forward of its own "
+        "(always so where vLLM writes).",
     )
 
 
@@ -94,6 +101,15 @@ class Rewarded(BaseModel):
         ge=8,
         le=4096,
         description="Answers of the reference from which its rewards and lengths are known.",
+    )
+    uncertainty_weight: float = Field(
+        title="Price of the reward model's doubt",
+        json_schema_extra=REWARD,
+        default=0.0,
+        ge=0,
+        le=1000,
+        description="Taken off an answer's reward for each unit of variance between the reward model's heads (UWO, Coste et al. "
+        "2024: Reward Model Ensembles Help Mitigate Overoptimization). Needs a reward model with several heads. 0: their mean.",
     )
     whiten_rewards: bool = Field(
         title="Whiten rewards",

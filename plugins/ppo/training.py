@@ -104,7 +104,8 @@ class Loop:
     def _batch(self) -> bool:
         """One batch: sample, judge, learn. False, with nothing learned, when asked to stop meanwhile."""
         config, number = self.config, self.iteration
-        places = self.order.at(number * config.batch, config.batch)
+        prompts = config.batch // config.answers
+        places = [place for place in self.order.at(number * prompts, prompts) for _ in range(config.answers)]
         found = judged(
             self.cast.policy.model,
             self.cast,
@@ -202,6 +203,7 @@ class Loop:
             "prompts/left-out": cast.left_out,
             "pairs/heldout": len(self.preferences.pairs),
             "critic/origin": cast.critic.origin,
+            "answers/writer": cast.writer,
         }
 
     def _compared(self) -> dict[str, Any]:
@@ -267,6 +269,7 @@ class Loop:
         alarms = self.alarms
         return {
             "iteration": self.iteration,
+            "writer": self.cast.writer,
             "beta": self.control.beta,
             "normaliser": [self.normalise.gain, self.normalise.bias],
             "reference": [alarms.reference_length, alarms.reference_ended],
@@ -293,5 +296,9 @@ class Loop:
         self.fired = Alarm(*place["fired"]) if place["fired"] else None
         self.before, self.last = place["before"], place["last"]
         self.batches = Batches(**place["batches"])
-        self.run.state("loading", f"resumed from the checkpoint after batch {self.iteration}")
+        told = f"resumed from the checkpoint after batch {self.iteration}"
+        now = self.cast.writer
+        if (before := place.get("writer", "own")) != now:
+            told += f"; so far {before} wrote the answers, from now on {now}: it goes on, and not bit for bit as it would have"
+        self.run.state("loading", told)
         return True

@@ -99,7 +99,9 @@ class Updater:
         the policy has moved further than `update_kl` from where the batch was written (30)."""
         done = Round()
         for epoch in range(self.config.ppo_epochs):
-            parts = minibatches(len(found.answers), self.config.minibatches, f"{key}/{epoch}")
+            parts = minibatches(
+                len(found.answers), self.config.minibatches, f"{key}/{epoch}", together=self.config.answers
+            )
             for number, places in enumerate(parts):
                 update = self._gradients(found, places)
                 done.updates.append(update)

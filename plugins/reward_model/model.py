@@ -13,6 +13,7 @@ from plugins.lib.batching import packed
 from plugins.lib.devices import choose_device
 from plugins.lib.encoding import Encoded, Keep, encode, encode_answers
 from plugins.lib.kway import KWay
+from plugins.lib.verbs import readable
 from plugins.lib.weights import check_folder, loading
 from plugins.reward_model.outputs import Outputs
 
@@ -84,16 +85,20 @@ class RewardModel:
 
     def score_each(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> list[float]:
         """The score of one answer to each prompt, many prompts a forward; refuses as `score` does."""
-        pairs = zip(prompts, completions, strict=True)
-        sequences = [self._fitting(prompt, [text], place)[0] for place, (prompt, text) in enumerate(pairs)]
-        return [self.outputs.score(values) for values in self.numbers(sequences)]
+        return [self.outputs.score(values) for values in self.numbers(self._fitting_each(prompts, completions))]
 
     def score_details(self, prompt: Prompt, completions: Sequence[str]) -> list[dict[str, float]]:
         """The score; how far the heads are apart (`spread`) and each aspect (`aspect/<name>`) where the model has them.
 
         `tokens` are the tokens read, `prompt_cut` is 1 where the prompt was cut to fit.
         """
-        sequences = self._fitting(prompt, completions)
+        return self._details(self._fitting(prompt, completions))
+
+    def score_details_each(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> list[dict[str, float]]:
+        """What `score_details` says of one answer to each prompt, many prompts a forward."""
+        return self._details(self._fitting_each(prompts, completions))
+
+    def _details(self, sequences: Sequence[Encoded]) -> list[dict[str, float]]:
         return [
             {**self.outputs.details(values), "tokens": len(one.ids), "prompt_cut": float(one.cut)}
             for one, values in zip(sequences, self.numbers(sequences), strict=True)
@@ -109,6 +114,10 @@ class RewardModel:
             if sequence is None:
                 raise ValueError(f"answer {number} is longer than the {self.max_length} tokens that this model reads")
         return [sequence for sequence in encoded if sequence is not None]
+
+    def _fitting_each(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> list[Encoded]:
+        pairs = zip(prompts, completions, strict=True)
+        return [self._fitting(prompt, [text], place)[0] for place, (prompt, text) in enumerate(pairs)]
 
     def melt(self) -> None:
         """Adds adapters to the weights; from here on this is what is measured and saved."""
@@ -142,7 +151,8 @@ def open_model(folder: Path) -> RewardModel:
         tokenizer,
         folder=folder,
         causal=settings["causal"],
-        max_length=settings["max_length"],
+        # 0.1.0 once saved two positions more than RoBERTa and its kin can read
+        max_length=min(settings["max_length"], readable(model, otherwise=settings["max_length"])),
         keep=settings["prompt_keeps"],
         device=choose_device(),
         outputs=Outputs.read(settings.get("outputs", {})),

@@ -12,6 +12,7 @@ from feinschliff import NeedsNotMet, Run
 from plugins.lib import ranks
 from plugins.lib.batching import batches
 from plugins.lib.encoding import Encoded
+from plugins.lib.rankings import as_rankings
 from plugins.lib.stepping import Plan, Steps
 from plugins.reward_model.aspects import outputs_of, standardised
 from plugins.reward_model.config import RewardModelConfig, wanted_aspects
@@ -19,7 +20,7 @@ from plugins.reward_model.evaluating import accuracy, measured
 from plugins.reward_model.learning import Loss, Objective
 from plugins.reward_model.model import RewardModel
 from plugins.reward_model.outputs import Outputs
-from plugins.reward_model.reading import Judged, Read, Row, as_rankings, read
+from plugins.reward_model.reading import Judged, Read, Row, read
 from plugins.reward_model.reporting import report, report_aspects, show
 from plugins.reward_model.starting import from_base, step_size
 from plugins.reward_model.weighing import resampled, weighed

@@ -36,15 +36,15 @@ def gold(text: str) -> float:
     return -float(text.split().count("please"))
 
 
-def untrained_judge(folder: Path, base: Path, *, causal: bool = True) -> RewardModel:
-    """A reward model that has not learned anything yet: a base with a random head, saved and opened."""
+def untrained_judge(folder: Path, base: Path, *, causal: bool = True, heads: int = 1) -> RewardModel:
+    """A reward model that has not learned anything yet: a base with random heads, saved and opened."""
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     torch.manual_seed(3)
-    AutoModelForSequenceClassification.from_pretrained(base, num_labels=1).save_pretrained(folder)
+    AutoModelForSequenceClassification.from_pretrained(base, num_labels=heads).save_pretrained(folder)
     AutoTokenizer.from_pretrained(base).save_pretrained(folder)
-    told = {"causal": causal, "max_length": 256, "prompt_keeps": "start"}
+    told = {"causal": causal, "max_length": 256, "prompt_keeps": "start", "outputs": {"heads": heads}}
     (folder / SETTINGS).write_text(json.dumps(told), encoding="utf-8")
     return open_model(folder)
 

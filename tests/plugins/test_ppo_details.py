@@ -20,7 +20,8 @@ import torch
 
 from feinschliff import Run
 from plugins.base_models.tiny import build_causal
-from plugins.lib import adapters, policies, prompts, stepping
+from plugins.lib import adapters, kway, policies, prompts, rollout, stepping
+from plugins.lib.encoding import Encoded
 from plugins.lib.policies import Policy, policy_from
 from plugins.lib.settings import Optimizer
 from plugins.ppo import advantages, controlling, losses, reading, training, updating
@@ -174,30 +175,29 @@ def test_01_the_pad_token_is_never_the_end_of_text(world: World) -> None:
     assert policy.pad < policy.model.get_input_embeddings().num_embeddings
 
 
-def right_padded(answers: Sequence[Answer], **given: Loose) -> reading.Inputs:
-    """The batch with each prompt's padding between it and the answer."""
-    found = REAL_INPUTS(answers, **given)
-    ids, attention = found.ids.clone(), found.attention.clone()
-    for row, answer in enumerate(answers):
-        left = found.first + 1
-        for tensor in (ids, attention):
-            tensor[row, :left] = tensor[row, :left].roll(len(answer.prompt) - left)
-    return found._replace(ids=ids, attention=attention, positions=(attention.cumsum(1) - attention) * attention)
+def right_padded(self: Loose, ids: torch.Tensor, mask: Loose, places: torch.Tensor, cache: Loose) -> torch.Tensor:
+    """The padding of a prompt behind it, where the answer should follow."""
+    if ids.shape[1] > 1:
+        for row, gap in enumerate((mask == 0).sum(1).tolist()):
+            ids[row], mask[row] = ids[row].roll(-gap), mask[row].roll(-gap)
+        places = mask.cumsum(1) - mask
+    return REAL_FORWARD(self, ids, mask, places, cache)
 
 
-REAL_INPUTS = reading.inputs
+REAL_FORWARD = rollout.Writing._forward
 
 
 @detail(
-    left=lambda patch, world: [patch.setattr(place, "inputs", right_padded) for place in (reading, experiencing)],
+    left=put(rollout.Writing, "_forward", right_padded),
     boundary=put(prompts, "natural_end", lambda text, fits: fits),
 )
 def test_02_prompts_are_left_padded_and_cut_where_a_sentence_ends(world: World) -> None:
     _, cast, _, _ = world.batch()
-    short, long = (Answer(cast.policy.prompt_ids(text), [40, 41]) for text in ("A", "Write about the long river."))
-    batch = reading.inputs([short, long], pad=cast.policy.pad, device=cast.policy.device)
-    assert batch.ids[0, batch.first] == short.prompt[-1]
-    assert batch.ids[1, batch.first] == long.prompt[-1]
+    short, long = (cast.policy.prompt_ids(text) for text in ("A", "Write about the long river."))
+    asked: Any = {"max_new_tokens": 4, "temperature": 1.0, "eos": -1, "pad": cast.policy.pad, "seed": 0}
+    [alone], [together, _] = (rollout.sample(cast.policy.model, rows, **asked) for rows in ([short], [short, long]))
+    assert together.ids == alone.ids
+    assert together.logps == pytest.approx(alone.logps, abs=1e-4)
     told = "The river is long. The stone is round. The bread is warm. The letter came late."
     for room in (20, 24, 28):
         cut = prompts.asked(told, cast.policy, room)
@@ -207,14 +207,13 @@ def test_02_prompts_are_left_padded_and_cut_where_a_sentence_ends(world: World) 
         assert len(cut.ids) <= room
 
 
-def without_places(model: Loose, batch: reading.Inputs) -> dict[str, Loose]:
-    return {name: value for name, value in REAL_ARGUMENTS(model, batch).items() if name != "position_ids"}
+def left_padded(self: Loose, pieces: Sequence[Loose]) -> torch.Tensor:
+    ids, mask = self._padded([piece.ids for piece in pieces], left=True)
+    found = self.body(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    return torch.stack([row.roll(-gap, 0) for row, gap in zip(found, (mask == 0).sum(1).tolist(), strict=True)])
 
 
-REAL_ARGUMENTS = reading.arguments
-
-
-@detail(places=put(reading, "arguments", without_places))
+@detail(places=put(kway.KWay, "_one_forward", left_padded))
 def test_03_positions_count_real_tokens(world: World) -> None:
     model = made("gpt2", writes=True)  # learned positions: a shift is seen at once
     answers = [Answer([5], [6, 7]), Answer([9, 10, 11, 12, 13], [14, 15])]
@@ -223,15 +222,19 @@ def test_03_positions_count_real_tokens(world: World) -> None:
     assert torch.allclose(both.logps[0], alone.logps[0], atol=1e-5)
 
 
-def blind(model: Loose, batch: reading.Inputs) -> dict[str, Loose]:
-    attention = batch.attention.clone()
-    attention[:, : batch.first] = 0
-    return REAL_ARGUMENTS(model, batch._replace(attention=attention))
+def blind(model: Loose, batch: reading.Inputs) -> torch.Tensor:
+    """The states of the same answers to a prompt that says nothing."""
+    answers = [[token for token, kind in zip(*one[:2], strict=True) if kind] for one in batch.sequences]
+    empty = [Encoded([5, *ids], [0] + [1] * len(ids), False) for ids in answers]
+    return REAL_STATES(model, batch._replace(sequences=empty))
+
+
+REAL_STATES = reading.states
 
 
 @detail(
     judge=put(experiencing, "scored", lambda reward, asked, texts: REAL_SCORED(reward, [""] * len(texts), texts)),
-    critic=put(critics, "arguments", blind),
+    critic=put(critics, "states", blind),
 )
 def test_04_reward_model_and_critic_read_the_prompt_too(world: World) -> None:
     heard: list[Any] = []
@@ -382,6 +385,9 @@ def test_11_every_log_probability_is_taken_under_the_temperature(world: World) -
     assert abs(learned.kl) < 1e-4
     done = Updater(cast, run.config, rate=1e-3, critic_rate=1e-3).round(learned, "0")
     assert done.updates[0].drift < 1e-4
+
+
+REAL_INPUTS = reading.inputs
 
 
 def unmasked(answers: Sequence[Answer], **given: Loose) -> reading.Inputs:
@@ -650,7 +656,7 @@ def by_part(loss: Callable[..., Any]) -> Callable[..., Any]:
 
 @detail(
     fresh_order=lambda patch, world: patch.setattr(
-        updating, "minibatches", lambda count, parts, key: prompts.minibatches(count, parts, "0")
+        updating, "minibatches", lambda count, parts, key, **_: prompts.minibatches(count, parts, "0")
     ),
     whole_minibatch=lambda patch, world: patch.setattr(updating, "policy_loss", by_part(losses.policy_loss)),
     epochs=setting(ppo_epochs=1),

@@ -16,7 +16,7 @@ from plugins.ppo.alarms import FEWEST_PAIRS, WINDOW, Alarms
 from plugins.ppo.config import PPOConfig
 from plugins.ppo.controlling import AdaptiveKL, FixedKL
 from plugins.ppo.losses import explained_variance, policy_loss, value_loss
-from plugins.ppo.rewarding import normaliser, scored, with_eos_demanded
+from plugins.ppo.rewarding import normaliser, scored, scored_with_spread, with_eos_demanded
 from plugins.ppo.telling import Batches, unended, warnings
 
 quickly = settings(max_examples=25, deadline=None)
@@ -198,6 +198,40 @@ def test_a_judge_that_cannot_read_an_answer_or_says_no_number_ends_the_run_with_
         scored(Short(), ["a"], ["b"])
     with pytest.raises(FloatingPointError, match="nan for the answer 'b'"):
         scored(Broken(), ["a"], ["b"])
+
+
+def test_doubt_is_charged_as_the_variance_of_the_heads_in_the_units_of_the_normalised_reward() -> None:
+    heads = [2.0, 4.0, 9.0]  # what three heads make of an answer, by hand: mean 5, population variance 26/3
+    scale = normaliser([1.0, 3.0, 5.0, 7.0])  # mean 4, standard deviation sqrt(5)
+    spread = math.sqrt(26 / 3)
+    assert scale.cautious(sum(heads) / 3, spread, 0.0) == pytest.approx(1 / math.sqrt(5))
+    assert scale.cautious(sum(heads) / 3, spread, 0.5) == pytest.approx(1 / math.sqrt(5) - 0.5 * (26 / 3) / 5)
+
+
+def test_the_spread_is_asked_of_many_prompts_at_once_where_that_can_be_and_refused_of_one_head() -> None:
+    class Alone:
+        def score_details(self, prompt: str, completions: list[str]) -> list[dict[str, float]]:
+            return [{"score": len(prompt + text), "spread": 0.5} for text in completions]
+
+    class Together(Alone):
+        def score_details_each(self, prompts: list[str], completions: list[str]) -> list[dict[str, float]]:
+            return [{"score": 1.0, "spread": 2.0} for _ in completions]
+
+    class OneHead:
+        def score_details(self, prompt: str, completions: list[str]) -> list[dict[str, float]]:
+            return [{"score": 1.0} for _ in completions]
+
+    class Unsure:
+        def score_details(self, prompt: str, completions: list[str]) -> list[dict[str, float]]:
+            return [{"score": 1.0, "spread": math.nan} for _ in completions]
+
+    assert scored_with_spread(Alone(), ["a", "bb"], ["c", "d"]) == ([2.0, 3.0], [0.5, 0.5])
+    assert scored_with_spread(Together(), ["a", "bb"], ["c", "d"]) == ([1.0, 1.0], [2.0, 2.0])
+    for judge in (OneHead(), object()):
+        with pytest.raises(NeedsNotMet, match=r"uncertainty_weight.*heads=4 of reward-model"):
+            scored_with_spread(judge, ["a"], ["b"])
+    with pytest.raises(FloatingPointError, match="nan for the answer 'b'"):
+        scored_with_spread(Unsure(), ["a"], ["b"])
 
 
 @quickly

@@ -1,5 +1,6 @@
 """PPO on tiny models, in this process: what must hold at the first step and at every step, and how a run goes on."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,10 @@ import torch
 from feinschliff import NeedsNotMet, Run
 from feinschliff.model import ModelNotOpened
 from plugins.base_models.tiny import build_causal, build_encoder
+from plugins.lib.kway import KWay
 from plugins.lib.policies import open_policy
+from plugins.lib.prompts import minibatches
+from plugins.ppo import reading, training
 from plugins.ppo.cast import Cast, opened
 from plugins.ppo.experience import Experience, Judged, calibrate, experience, judged, kl_of
 from plugins.ppo.reading import Answer, inputs, said
@@ -69,6 +73,62 @@ def first_batch(run: Run) -> tuple[Cast, Judged, Experience]:
 
 def one_round(run: Run, cast: Cast, learned: Experience) -> Round:
     return Updater(cast, run.config, rate=1e-3, critic_rate=1e-3).round(learned, "0")
+
+
+def test_an_answer_pays_for_the_doubt_of_the_heads_and_one_head_is_refused_before_anything_is_written(
+    tmp_path: Path, base: Path, reward_model: RewardModel
+) -> None:
+    heads = untrained_judge(tmp_path / "heads", base, heads=3)
+    _, plain, _ = first_batch(a_run(tmp_path / "plain", base, heads, **SMALL))
+    _, cautious, learned = first_batch(a_run(tmp_path / "cautious", base, heads, **SMALL, uncertainty_weight=2.0))
+    asked = zip(cautious.prompts, cautious.texts, strict=True)
+    spreads = [heads.score_details(one.prompt, [text])[0]["spread"] for one, text in asked]
+    assert cautious.spreads == pytest.approx(spreads, rel=1e-4)
+    assert min(spreads) > 0
+    wanted = [score - 2 * spread**2 for score, spread in zip(plain.rewards, spreads, strict=True)]
+    assert cautious.rewards == pytest.approx(wanted, rel=1e-4)
+    assert learned.numbers["reward/disagreement"] == pytest.approx(sum(spreads) / len(spreads), rel=1e-4)
+    with pytest.raises(NeedsNotMet, match="heads=4 of reward-model"):
+        opened(a_run(tmp_path / "refused", base, reward_model, **SMALL, uncertainty_weight=1.0))
+
+
+@pytest.mark.parametrize("critic", ["separate", "shared"])
+def test_several_answers_to_a_prompt_are_learned_from_as_if_each_had_its_own(
+    tmp_path: Path, base: Path, reward_model: RewardModel, monkeypatch: pytest.MonkeyPatch, critic: str
+) -> None:
+    gradients: list[list[torch.Tensor]] = []
+    for sharing in ("always", "never"):
+        engine = functools.partial(KWay, pad=0, device="cpu", sharing=sharing)
+        monkeypatch.setattr(reading, "_engine", functools.cache(engine))
+        run = a_run(tmp_path / sharing, base, reward_model, **SMALL, answers=4, critic=critic)
+        loop = Loop(run, opened(run))
+        asked = [one for one in loop.cast.prompts[:2] for _ in range(4)]
+        found = judged(loop.cast.policy.model, loop.cast, asked, Normaliser(), config=run.config, key="0")
+        assert len({tuple(one.ids) for one in found.written}) > 2, "each answer has a chance of its own"
+        learned = experience(loop.cast, found, beta=0.1, config=run.config)
+        loop.updater._gradients(learned, range(8))
+        named = loop.cast.trained()
+        gradients.append([weight.grad for part in named for weight in part.values() if weight.grad is not None])
+    for mine, plain in zip(*gradients, strict=True):
+        assert (mine - plain).norm() <= 1e-5 * plain.norm() + 1e-9
+
+
+def test_a_batch_has_so_many_answers_to_each_prompt_and_a_minibatch_whole_prompts(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = a_run(tmp_path, base, Judge(letters), **SMALL, answers=2, minibatches=2)
+    loop, seen = Loop(run, opened(run)), []
+    real = training.experience
+    monkeypatch.setattr(training, "experience", lambda *given, **named: seen.append(given[1]) or real(*given, **named))
+    loop._measure_reference()
+    assert loop._batch()
+    assert loop._batch()
+    asked = [tuple(one.prompt for one in batch.answers) for batch in seen]
+    assert all(batch[::2] == batch[1::2] and len(set(map(tuple, batch))) == 4 for batch in asked)
+    for part in minibatches(8, 2, "any", together=2):
+        assert sorted(part[::2]) == [place - 1 for place in sorted(part[1::2])]
+    with pytest.raises(ValueError, match="whole prompts"):
+        a_run(tmp_path / "odd", base, Judge(letters), **SMALL, answers=3)
 
 
 @pytest.mark.parametrize("old_logps", ["sampled", "recomputed"])
