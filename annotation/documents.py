@@ -100,9 +100,11 @@ def _unpacked(source: Source, passed_over: PassedOver) -> Iterator[Source]:
     with zipfile.ZipFile(source.file) as packed:
         members = []
         for one in packed.infolist():
+            if one.is_dir():
+                continue  # whatever it is called
             if is_text(one.filename):
                 members.append(one)
-            elif not one.is_dir():
+            else:
                 passed_over.note(one.filename)
         if sum(one.file_size for one in members) > settings.IMPORT_MAX_BYTES:
             said = gettext("unpacked it is larger than %(n)s MB") % {"n": settings.IMPORT_MAX_BYTES // 2**20}

@@ -118,8 +118,8 @@ def _checked(word: str, text: str) -> str:
             picking.named(text)
             return text
         if word == "where":
-            name, equals, value = text.rpartition("=") if text.startswith('"') else text.partition("=")
-            return f"{picking.one(name)}{equals}{value}"
+            picking.condition(text)
+            return text
         return text if word == "codes" else picking.one(text)
     except Problem as problem:
         raise Problem(0, word, problem.message) from None
@@ -129,9 +129,9 @@ def is_wanted(record: Mapping[str, Any], mapping: Mapping[str, str]) -> bool:
     """Whether `where` lets the record in."""
     if "where" not in mapping:
         return True
-    name, _, value = mapping["where"].partition("=")
+    name, value = picking.condition(mapping["where"])
     try:
-        found = picking.value(record, name.strip(), 0)
+        found = picking.value(record, name, 0)
     except Problem:
         return False
     return value.strip() in (found if isinstance(found, str) else json.dumps(found), str(found))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from webapp import saying
 
 MAX_TEXT = 1_000_000  # characters
 MAX_NAMED = 12  # fields that a message lists
+CONDITION = re.compile(r'(\s*"(?:[^"]|"")*"\s*|[^=]*)=(.*)', re.DOTALL)
 
 
 def named(fields: str) -> list[str]:
@@ -40,6 +42,12 @@ def one(field: str) -> str:
     if len(paths) > 1:
         raise Problem(0, field, gettext("one field was expected here, not %(n)s") % {"n": len(paths)})
     return paths[0]
+
+
+def condition(text: str) -> tuple[str, str]:
+    """The field and the value of `field=value`; what stands in quotation marks may hold commas and =. Raises Problem."""
+    found = CONDITION.match(text)
+    return (one(found[1]), found[2]) if found else (one(text), "")
 
 
 def quoted(name: str) -> str:

@@ -139,6 +139,8 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="draws the frontier")
     parser.add_argument("--from", dest="lines", type=Path, help="lines of an earlier call, instead of new ones")
     options = parser.parse_args()
+    if options.what == "ensemble" and "0" not in options.weights.split(","):
+        parser.error("--weights needs 0, which the others are held against")
     options.weights = [float(weight) for weight in options.weights.split(",")]
     lines: list[Line] = []
     if options.lines:

@@ -125,8 +125,11 @@ def overview(request: ProjectRequest, slug: str) -> HttpResponse:
 def _who_judged(found: Project, given: Mapping[int, standing.Standing]) -> list[dict[str, Any]]:
     """The most diligent first; `given` counts the judgements of theirs that stand."""
     members = found.memberships.filter(active=True).select_related("user").order_by("id")
-    first = sorted(members, key=lambda member: -given[member.pk].all)[:MOST_PEOPLE]
-    return [{"member": member, "given": given[member.pk].all} for member in first]
+    counted = [
+        (member, given[member.pk].all if member.pk in given else 0) for member in members
+    ]  # who came just now: 0
+    first = sorted(counted, key=lambda both: -both[1])[:MOST_PEOPLE]
+    return [{"member": member, "given": count} for member, count in first]
 
 
 @project("manage")

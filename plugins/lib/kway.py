@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Sharing = Literal["auto", "always", "never"]
 Loaded = Any  # transformers' and peft's models, which carry no usable types
 HEAD_ROWS = 1024  # tokens that go through a language-model head at once
+# What configs call that which is done to a head's numbers: a constant times or by, and a soft cap
+FACTORS = ("logit_scale", "logits_scaling", "lm_head_multiplier", "output_multiplier")
+CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
 
 
 class Piece(NamedTuple):
@@ -285,9 +288,10 @@ class KWay:
                 f"{type(self.inner).__name__} gives logits that are not numbers: its weights are broken (NaN or infinite)"
             )
         config = self.inner.config.get_text_config()
-        named = [getattr(config, name, None) for name in ("logit_scale", "logits_scaling", "lm_head_multiplier")]
+        named = [getattr(config, name, None) for name in FACTORS]
         factors = [1.0, *(factor for number in named if number for factor in (float(number), 1 / float(number)))]
-        for cap in {None, getattr(config, "final_logit_softcapping", None)}:
+        caps = [getattr(config, name, None) for name in CAPS]
+        for cap in dict.fromkeys((*filter(None, caps), None)):  # a cap cannot be seen where logits are still small
             for scale in factors:
                 made = raw * scale if cap is None else cap * (raw * scale / cap).tanh()
                 if same(made, wanted):

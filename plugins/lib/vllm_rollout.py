@@ -57,7 +57,9 @@ def engine_for(
     if not installed():
         raise NeedsNotMet(MISSING)
     try:
-        return Engine(model, longest=longest, rows=rows, seed=seed)
+        engine = Engine(model, longest=longest, rows=rows, seed=seed)
+        engine.take(model)
+        return engine
     except Exception as error:
         why = f"vLLM does not start with this base: {' '.join(str(error).split())[:500]}"
         if writer == "vllm":
@@ -82,26 +84,28 @@ class Engine:
         config = copy.deepcopy(plain.config)
         config.architectures = [type(plain).__name__]
         threads = torch.set_num_threads  # vLLM's CPU worker puts one there that does nothing
-        with tempfile.TemporaryDirectory(prefix="vllm-") as folder:
-            config.save_pretrained(folder)
-            self._engine: Loaded = LLM(
-                model=folder,
-                load_format="dummy",
-                skip_tokenizer_init=True,
-                generation_config="vllm",  # no stop token or temperature but those asked for
-                trust_remote_code=False,
-                dtype="float32",
-                seed=seed,
-                max_model_len=longest,
-                max_num_seqs=rows,
-                kv_cache_memory_bytes=_cache_bytes(config, rows * (math.ceil(longest / BLOCK) + 1) * BLOCK),
-                gpu_memory_utilization=LEAST_FREE,
-                enable_prefix_caching=False,  # what an earlier batch's weights said must not speak again
-                logprobs_mode="processed_logprobs",
-                enforce_eager=next(plain.parameters()).device.type == "cpu",  # compiling takes longer than it saves
-                disable_log_stats=True,
-            )
-        torch.set_num_threads = threads
+        try:
+            with tempfile.TemporaryDirectory(prefix="vllm-") as folder:
+                config.save_pretrained(folder)
+                self._engine: Loaded = LLM(
+                    model=folder,
+                    load_format="dummy",
+                    skip_tokenizer_init=True,
+                    generation_config="vllm",  # no stop token or temperature but those asked for
+                    trust_remote_code=False,
+                    dtype="float32",
+                    seed=seed,
+                    max_model_len=longest,
+                    max_num_seqs=rows,
+                    kv_cache_memory_bytes=_cache_bytes(config, rows * (math.ceil(longest / BLOCK) + 1) * BLOCK),
+                    gpu_memory_utilization=LEAST_FREE,
+                    enable_prefix_caching=False,  # what an earlier batch's weights said must not speak again
+                    logprobs_mode="processed_logprobs",
+                    enforce_eager=next(plain.parameters()).device.type == "cpu",  # compiling takes longer than it saves
+                    disable_log_stats=True,
+                )
+        finally:
+            torch.set_num_threads = threads
 
     def take(self, model: Loaded) -> None:
         """Gives the engine this model's present weights."""

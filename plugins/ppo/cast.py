@@ -15,6 +15,7 @@ from plugins.lib.rollout import Written, sample
 from plugins.lib.settings import Lora
 from plugins.lib.vllm_rollout import Engine, engine_for
 from plugins.ppo.critic import Critic, separate, shared
+from plugins.ppo.reading import Answer, inputs, said
 from plugins.ppo.rewarding import scored_with_spread
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def opened(run: Run) -> Cast:
     if config.uncertainty_weight:
         scored_with_spread(reward, [prompts.prompts[0].prompt], ["."])  # refused before anything is written
     critic = shared(policy) if config.critic == "shared" else separate(policy, folder, reward, lora)
+    _understood(policy, critic, prompts.prompts[0])
     left_out = prompts.left_out + heldout.left_out
     engine = engine_for(
         policy.model,
@@ -105,6 +107,18 @@ def opened(run: Run) -> Cast:
         tell=lambda why: run.state("loading", why),
     )
     return Cast(policy, Reference(policy), critic, reward, prompts.prompts, heldout.prompts, left_out, engine)
+
+
+def _understood(policy: Policy, critic: Critic, prompt: Asked) -> None:
+    """Reads one answer as every batch will be read. NeedsNotMet where the engine does not know how."""
+    import torch
+
+    batch = inputs([Answer(prompt.ids, [policy.eos])], pad=policy.pad, device=policy.device)
+    try:
+        with torch.no_grad():
+            critic.values(batch, said(policy.model, batch, temperature=1.0).hidden)
+    except (ValueError, NotImplementedError) as error:
+        raise NeedsNotMet(f"this base cannot be trained by PPO: {error}") from error
 
 
 def write(model: Loaded, cast: Cast, prompts: Sequence[Asked], *, config: Any, key: str) -> list[Written]:  # noqa: ANN401

@@ -144,15 +144,21 @@ def _drift(written: "torch.Tensor", own: "torch.Tensor", mask: "torch.Tensor") -
 def calibrate(cast: Cast, found: Judged, normalise: Normaliser, *, config: Any) -> None:  # noqa: ANN401 - PPOConfig
     """Puts a critic that began as the reward model on the scale of the normalised rewards (10, 26).
 
-    The line that best tells the normalised scores of the reference's answers from what the critic says at their ends; exact
-    where the critic reads the very tokens that the reward model read. Another critic begins at 0, the rewards' mean.
+    The line that best tells the normalised scores of the reference's answers, less the price of their doubt, from what the
+    critic says at their ends; exact where the critic reads the very tokens that the reward model read. Another critic begins
+    at 0, the rewards' mean.
     """
     import torch
 
     if cast.critic.origin != "reward":
         return
     ends = [Answer(one.prompt, [*one.ids, cast.policy.eos]) for one in found.answers]  # a value comes before its token
-    said_at_end, wanted = [0.0] * len(ends), [normalise(score) for score in found.scores]
+    doubts = found.spreads or [0.0] * len(found.scores)
+    wanted = [
+        normalise.cautious(score, doubt, config.uncertainty_weight)
+        for score, doubt in zip(found.scores, doubts, strict=True)
+    ]
+    said_at_end = [0.0] * len(ends)
     with torch.no_grad():
         for places, batch in _parts(cast, ends, QUIET * config.micro_batch):
             last = batch.mask.sum(1, keepdim=True).long() - 1

@@ -6,7 +6,8 @@ from plugins.lib.explained import shared
 EXPLAINS = {
     "reward": Explained(
         title="Reward",
-        description="The reward model's score of its answers, in standard deviations of what the reference gets (mean 0). "
+        description="The reward model's score of its answers, in standard deviations of what the reference gets (mean 0), less "
+        "the price of its doubt where that is set. "
         "More is what it is trained for, and no proof that people like it better.",
     ),
     "reward/raw": Explained(title="Reward as scored", description="Before it was shifted and scaled."),
@@ -25,7 +26,8 @@ EXPLAINS = {
     ),
     "reward/reference": Explained(
         title="Reward of the reference, at the end",
-        description="Its answers scored once more: about 0, or the normalisation was off.",
+        description="Its answers scored once more: about 0, or the normalisation was off; lower by the price of the reward "
+        "model's doubt where that is set.",
     ),
     **shared("winrate"),
     "kl": Explained(

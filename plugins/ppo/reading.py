@@ -1,7 +1,7 @@
 """Answers as tensors, and what the policy says about them: log-probabilities, entropy, hidden states.
 
 They go through the engine of `plugins.lib.kway`: several answers to one prompt read it once where that pays, and only the
-answers' own tokens go through the language-model head. Positions count real tokens (3), so padding changes nothing.
+answers' columns go through the language-model head. Positions count real tokens (3), so padding changes nothing.
 """
 
 from collections.abc import Sequence

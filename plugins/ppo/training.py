@@ -250,7 +250,7 @@ class Loop:
             y="reward",
             kind="points",
             note="One point a batch, on the prompts trained on. The KL is that to the reference; the reward is in standard "
-            "deviations of the rewards of the reference's own answers, whose mean is 0.",
+            "deviations of the scores of the reference's own answers, whose mean is 0, less the price of doubt where set.",
         )
         columns = ["alarm", "watched", "limit", "value", "fired at batch"]
         rows = self.alarms.rows(self.fired, self.iteration)

@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from annotation import picking
+from annotation import mapping, picking
 from annotation.formats.jsonl import Problem
 from annotation.models import Item, Judgement, Project, Text
 from tests.builders import person, project_of, signed_in
@@ -104,3 +104,19 @@ def test_a_name_on_two_lines_is_one_line(project: Project, tmp_path: Path) -> No
     file.write_text('"Text\nwhole",n\nOnce.,1\n')
     call_command("import_texts", project.slug, str(file), "--map", "text=Text whole")
     assert Text.objects.get().text == "Once."
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("kind=live", "kind", "live"),
+        ('"Score, x=1"=yes', "Score, x=1", "yes"),
+        ('"Q, long"=a=b', "Q, long", "a=b"),
+        ("plain=a=b", "plain", "a=b"),
+        ('"said ""so"", twice" = x', 'said "so", twice', " x"),
+    ],
+)
+def test_a_condition_parts_at_the_first_equals_sign_outside_quotation_marks(text: str, field: str, value: str) -> None:
+    assert picking.condition(text) == (field, value)
+    assert mapping.is_wanted({field: value.strip()}, {"where": text})
+    assert not mapping.is_wanted({field: "other"}, {"where": text})

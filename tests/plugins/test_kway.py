@@ -121,12 +121,22 @@ def error(found: Any, wanted: Any) -> float:  # noqa: ANN401
 
 
 def check(model: Any, sequences: Sequence[Encoded], *, writes: bool, sharing: Any, lefts: Sequence[bool]) -> None:  # noqa: ANN401
+    import torch
+
     engine = KWay(model, pad=PAD, device="cpu", sharing=sharing)
     if writes:
         table, mask = engine.logps(sequences, 0.7)
         assert mask.sum(-1).tolist() == [one.types.count(1) for one in sequences]
         assert not table[~mask].any()
         found = table[mask]
+        states, at = engine.states(sequences)
+        assert torch.equal(at, mask)
+        told = engine.logits(states).detach() / 0.7
+        targets = [one.ids[one.types.index(1) :] if 1 in one.types else [] for one in sequences]
+        ids = torch.tensor([[*row, *[0] * (mask.shape[1] - len(row))] for row in targets])
+        assert error(told.log_softmax(-1).gather(-1, ids.unsqueeze(-1))[..., 0][mask], found) < EXACT
+        bare, _ = KWay(engine.body, pad=PAD, device="cpu", sharing=sharing).states(sequences)
+        assert error(bare[mask], states[mask]) < EXACT
     else:
         found = engine.scores(sequences)
     mine = gradients(model, found)
@@ -303,6 +313,20 @@ def test_a_model_whose_logits_are_not_understood_is_refused() -> None:
 
     with pytest.raises(ValueError, match="not known here"):
         KWay(Odd(configured("llama")), pad=PAD, device="cpu").logps([sequence([5, 6], [7])])
+
+
+def test_a_soft_cap_is_kept_although_the_first_logits_are_too_small_to_show_it() -> None:
+    import torch
+
+    model = made("gemma2", writes=True)
+    with torch.no_grad():
+        model.get_output_embeddings().weight.mul_(1e-3)
+        engine, sequences = KWay(model, pad=PAD, device="cpu"), answers()
+        engine.logps(sequences)
+        model.get_output_embeddings().weight.mul_(1e5)
+        table, mask = engine.logps(sequences)
+        wanted = plain_logps(model, sequences, left=False, temperature=1.0)
+    assert error(table[mask], wanted) < EXACT
 
 
 def test_a_model_with_broken_weights_is_named_as_such() -> None:

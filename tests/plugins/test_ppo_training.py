@@ -15,7 +15,6 @@ from feinschliff.model import ModelNotOpened
 from plugins.base_models.tiny import build_causal, build_encoder
 from plugins.lib.kway import KWay
 from plugins.lib.policies import open_policy
-from plugins.lib.prompts import minibatches
 from plugins.ppo import reading, training
 from plugins.ppo.cast import Cast, opened
 from plugins.ppo.experience import Experience, Judged, calibrate, experience, judged, kl_of
@@ -121,12 +120,17 @@ def test_a_batch_has_so_many_answers_to_each_prompt_and_a_minibatch_whole_prompt
     real = training.experience
     monkeypatch.setattr(training, "experience", lambda *given, **named: seen.append(given[1]) or real(*given, **named))
     loop._measure_reference()
+    parts: list[Sequence[int]] = []
+    gradients = loop.updater._gradients
+    monkeypatch.setattr(
+        loop.updater, "_gradients", lambda found, places: parts.append(list(places)) or gradients(found, places)
+    )
     assert loop._batch()
     assert loop._batch()
+    assert len(parts) == 2 * 2 * 2, "two batches, passes, minibatches"
+    assert all({place ^ 1 for place in part} == set(part) for part in parts), "both answers to a prompt, or none"
     asked = [tuple(one.prompt for one in batch.answers) for batch in seen]
     assert all(batch[::2] == batch[1::2] and len(set(map(tuple, batch))) == 4 for batch in asked)
-    for part in minibatches(8, 2, "any", together=2):
-        assert sorted(part[::2]) == [place - 1 for place in sorted(part[1::2])]
     with pytest.raises(ValueError, match="whole prompts"):
         a_run(tmp_path / "odd", base, Judge(letters), **SMALL, answers=3)
 

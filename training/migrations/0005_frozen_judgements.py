@@ -23,7 +23,6 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(
             "INSERT INTO training_frozenjudgements (snapshot_id, ids) SELECT id, judgement_ids FROM training_snapshot",
-            migrations.RunSQL.noop,
         ),
         migrations.RemoveField(
             model_name='snapshot',
